@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::log::AUDIT;
 use collector::{
+    QueuedObservation,
     access::{ReviewRecord, Reviewer, TokenError},
     clock,
 };
@@ -141,7 +142,7 @@ impl Access {
     pub async fn report(
         self: Arc<Self>,
         record: ReviewRecord,
-        observations: mpsc::Sender<Observation>,
+        observations: mpsc::Sender<QueuedObservation>,
         shutdown: CancellationToken,
     ) {
         let mut tick = interval(REPORT_EVERY);
@@ -156,7 +157,7 @@ impl Access {
             let facts = record.facts(counts, clock::steady());
             if last.as_ref() != Some(&facts) {
                 last = Some(facts.clone());
-                let sent = observations.send(Observation::AccessReviews(facts));
+                let sent = observations.send(Observation::AccessReviews(facts).into());
                 if shutdown.run_until_cancelled(sent).await.is_none_or(|sent| sent.is_err()) {
                     return;
                 }

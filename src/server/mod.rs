@@ -47,7 +47,7 @@ use self::{
     tls::ServerTls,
 };
 use collector::{
-    Budget, PrometheusHistory,
+    Budget, PrometheusHistory, QueuedObservation,
     access::Reviewer,
     client::{self, Cluster},
     config::CollectConfig,
@@ -56,11 +56,8 @@ use collector::{
     long_term::LongTermHistory,
 };
 use wukong_core::{
-    ClusterState, Limits, Snapshot,
-    access::Hints,
-    frame::Identity,
-    history::HistoryStore,
-    observation::{Observation, Targets},
+    ClusterState, Limits, Snapshot, access::Hints, frame::Identity, history::HistoryStore,
+    observation::Targets,
 };
 
 const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };
@@ -189,7 +186,7 @@ fn pipeline(
 fn start_recording(
     cluster: Cluster,
     config: &CollectConfig,
-    (sender, observations): (mpsc::Sender<Observation>, mpsc::Receiver<Observation>),
+    (sender, observations): (mpsc::Sender<QueuedObservation>, mpsc::Receiver<QueuedObservation>),
     snapshots: watch::Sender<Arc<Snapshot>>,
     history: Arc<HistoryStore>,
     shutdown: &CancellationToken,
@@ -235,7 +232,7 @@ fn start_sign_in(
     (keys, oidc): (SessionKeys, Option<Oidc>),
     http: &HttpConfig,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    observations: mpsc::Sender<Observation>,
+    observations: mpsc::Sender<QueuedObservation>,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
 ) -> Arc<SignIn> {

@@ -37,6 +37,13 @@ pub struct QueueRoom(Arc<Semaphore>);
 #[derive(Debug)]
 pub struct ObservationRoom(Option<OwnedSemaphorePermit>);
 
+impl From<Observation> for QueuedObservation {
+    /// An observation of few bytes.
+    fn from(observation: Observation) -> Self {
+        Self { observation, room: None }
+    }
+}
+
 impl QueuedObservation {
     /// Passes the observation to `apply`, and gives its room back afterwards.
     pub fn apply(self, apply: impl FnOnce(Observation)) {

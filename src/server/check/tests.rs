@@ -22,6 +22,7 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
         ceph_interval: 300_000,
         disk_sources,
         virt_handler: false,
+        most_vms: usize::MAX,
     };
     let mut state = ClusterState::new(limits);
     let all = |items| Change::Replaced { namespace: None, items, at: NOW };
@@ -232,6 +233,7 @@ fn sign_in_needs_reviews_and_does_without_bindings() {
 #[test]
 fn a_risky_setting_is_a_warning_and_not_a_failure() {
     let mut state = ClusterState::new(Limits {
+        most_vms: usize::MAX,
         metrics_interval: 15_000,
         disk_interval: 60_000,
         ceph_interval: 0,

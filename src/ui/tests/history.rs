@@ -26,6 +26,7 @@ fn vm(cpu: u64, memory: u64, disk: u64) -> Vm {
 
 fn limits(interval: Millis) -> Limits {
     Limits {
+        most_vms: usize::MAX,
         metrics_interval: interval,
         disk_interval: interval,
         ceph_interval: 5 * MINUTE,

@@ -11,7 +11,6 @@ use std::{
 
 use axum::body::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::PeerSemaphore;
@@ -53,15 +52,12 @@ impl Body for Pieces {
     }
 }
 
-pin_project! {
-    /// A body whose reader must keep pace while others wait for room in the pool.
-    pub struct PacedBody<B> {
-        #[pin]
-        body: B,
-        pool: Arc<PeerSemaphore>,
-        begun: Instant,
-        read: u64,
-    }
+/// A body whose reader must keep pace while others wait for room in the pool.
+pub struct PacedBody<B> {
+    body: B,
+    pool: Arc<PeerSemaphore>,
+    begun: Instant,
+    read: u64,
 }
 
 impl<B> PacedBody<B> {
@@ -75,21 +71,20 @@ fn is_slow(read: u64, time: Duration) -> bool {
     time > GRACE && read < SLOWEST * time.as_secs()
 }
 
-impl<B: Body<Data = Bytes, Error = io::Error>> Body for PacedBody<B> {
+impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for PacedBody<B> {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let this = self.project();
-        if this.pool.was_short() && is_slow(*this.read, this.begun.elapsed()) {
+        if self.pool.was_short() && is_slow(self.read, self.begun.elapsed()) {
             return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         }
-        let frame = ready!(this.body.poll_frame(cx));
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
-            *this.read += frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.read += frame.data_ref().map_or(0, Bytes::len) as u64;
         }
         Poll::Ready(frame)
     }

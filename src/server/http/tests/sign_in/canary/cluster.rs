@@ -156,6 +156,7 @@ impl Cluster {
         let snapshot = snapshot_of(1, world);
         let store = Arc::new(HistoryStore::default());
         let limits = Limits {
+            most_vms: usize::MAX,
             metrics_interval: 15_000,
             disk_interval: 60_000,
             ceph_interval: 0,
