@@ -158,8 +158,11 @@ impl CanaryCluster {
         if rights.nodes {
             facts.add(&self.node_objects());
         }
-        // Since when a source answers is for everybody.
-        self.source_states().iter().for_each(|source| facts.add(&source.last_success));
+        // Since when a source answers is for everybody, in steps of 15 s.
+        for source in self.source_states() {
+            let time = if source.state == SourceState::Healthy { Some(NOW) } else { source.last_success };
+            facts.add(&time.map(|time| time - time % 15_000));
+        }
         if rights.sees_all() {
             self.source_states().into_iter().for_each(|source| facts.add(&source.localized(Lang::English)));
         }
