@@ -72,6 +72,7 @@ async fn fill() -> (ClusterState, Snapshot) {
         ceph_interval: 0,
         disk_sources: config.asked_disk_sources(),
         virt_handler: config.virt_handler.is_some(),
+        most_vms: usize::MAX,
     });
     let snapshot = until_ready(&mut world, &mut observations, &targets).await;
     shutdown.cancel();
@@ -82,13 +83,13 @@ async fn fill() -> (ClusterState, Snapshot) {
 
 async fn until_ready(
     world: &mut ClusterState,
-    observations: &mut mpsc::Receiver<wukong_core::observation::Observation>,
+    observations: &mut mpsc::Receiver<collector::QueuedObservation>,
     targets: &watch::Sender<Targets>,
 ) -> Snapshot {
     let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_secs(1)));
     loop {
         tokio::select! {
-            Some(observation) = observations.recv() => world.apply(observation),
+            Some(queued) = observations.recv() => queued.apply(|observation| world.apply(observation)),
             _ = tick.tick() => {
                 let snapshot = world.join(clock::now());
                 targets.send_replace(snapshot.targets.clone());

@@ -156,17 +156,24 @@ fn commands(account: &Account) -> Option<String> {
     let is_own = |group: &&String| !group.starts_with("system:");
     let group = account.groups.iter().find(is_own).and_then(|group| binding("--group", group));
     Some(match group {
-        Some(group) => [&own, "\n# ", t!(account.or_group), "\n", &group].concat(),
-        None => own,
+        Some(group) => [ROLE, &own, "\n# ", t!(account.or_group), "\n", &group].concat(),
+        None => [ROLE, &own].concat(),
     })
 }
+
+/// Makes the role that the bindings grant. `kubevirt.io:view` does not allow to list Wukongs.
+const ROLE: &str = concat!(
+    "kubectl create clusterrole vms-view --verb=list \\\n",
+    "  --resource=wukongs.vm.novasphere.dev \\\n",
+    "  --resource=virtualmachines.kubevirt.io \\\n",
+    "  --resource=virtualmachineinstances.kubevirt.io\n"
+);
 
 fn binding(subject: &str, name: &str) -> Option<String> {
     if name.chars().any(char::is_control) {
         return None;
     }
-    let command =
-        "kubectl -n NAMESPACE create rolebinding vm-viewer \\\n  --clusterrole=kubevirt.io:view \\\n  ";
+    let command = "kubectl -n NAMESPACE create rolebinding vms-view \\\n  --clusterrole=vms-view \\\n  ";
     Some([command, subject, "=", &quoted(name)].concat())
 }
 

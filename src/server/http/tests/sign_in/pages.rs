@@ -71,7 +71,7 @@ async fn without_any_right_the_page_says_who_asks_and_what_an_administrator_does
         "{text}"
     );
     assert!(text.contains("Your groups: system:authenticated, team $(a)"), "{text}");
-    let command = r"kubectl -n NAMESPACE create rolebinding vm-viewer \ --clusterrole=kubevirt.io:view \";
+    let command = r"kubectl -n NAMESPACE create rolebinding vms-view \ --clusterrole=vms-view \";
     assert!(text.contains(&format!(r"{command} --user='o'\''brien <x>'")), "{text}");
     assert!(text.contains(&format!("{command} --group='team $(a)'")), "{text}");
     assert!(!html.contains("<x>") && !html.contains("shop"), "{html}");
