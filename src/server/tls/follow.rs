@@ -51,6 +51,9 @@ pub enum Stage {
     Ended,
 }
 
+/// The digest of new files, their pair, and what connections need of it.
+type NewPair = ([u8; 32], KeyPair, Arc<ServerConfig>);
+
 impl Stage {
     pub fn at(now: Timestamp, validity: &Validity) -> Self {
         match () {
@@ -114,7 +117,7 @@ impl ServerTls {
     }
 
     /// Returns the pair of the files if it is another one than that in use. Fails if it cannot be used now.
-    fn read_new(&self) -> Result<Option<([u8; 32], KeyPair, Arc<ServerConfig>)>, String> {
+    fn read_new(&self) -> Result<Option<NewPair>, String> {
         let text = |error: PairError| error.to_string();
         let pem = PemFiles::read(&self.files).map_err(text)?;
         let digest = pem.digest();

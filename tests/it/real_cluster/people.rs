@@ -237,9 +237,9 @@ impl Crowd {
     fn is_audited_late(&self, late: bool) -> bool {
         let log = self.program.log();
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let changes = lines
+        let mut changes = lines
             .filter(|line| line["event"] == "scope_changed" && line["user"] == format!("person-{WITNESS}"));
-        changes.last().is_some_and(|line| line["late"] == late)
+        changes.next_back().is_some_and(|line| line["late"] == late)
     }
 }
 

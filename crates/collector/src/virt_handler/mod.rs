@@ -83,7 +83,7 @@ impl Poller {
             };
             let mut moves = found.clone();
             let moved =
-                moves.wait_for(|found| !found.as_ref().is_some_and(|found| found.namespace == namespace));
+                moves.wait_for(|found| found.as_ref().is_none_or(|found| found.namespace != namespace));
             tokio::select! {
                 ended = self.poll_namespace(&namespace, found.clone(), targets.clone()) => return ended,
                 moved = moved => if moved.is_err() { return Err(Closed) },

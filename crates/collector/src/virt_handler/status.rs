@@ -11,6 +11,9 @@ use crate::{
 use model::source::SourceId;
 use wukong_core::observation::{Observation, SourceError};
 
+/// What one of them last said.
+type Outcome = Result<(), SourceError>;
+
 /// What is needed before a virt-handler can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -27,7 +30,7 @@ pub enum Part {
 pub struct SourceReporter {
     sender: ObservationSender,
     /// `None` is not known yet.
-    states: Arc<Mutex<[Option<Result<(), SourceError>>; 3]>>,
+    states: Arc<Mutex<[Option<Outcome>; 3]>>,
 }
 
 impl SourceReporter {
