@@ -11,9 +11,6 @@ use crate::{
 use model::source::SourceId;
 use wukong_core::observation::{Observation, SourceError};
 
-/// What one of them last said.
-type Outcome = Result<(), SourceError>;
-
 /// What is needed before a virt-handler can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -25,12 +22,14 @@ pub enum Part {
     Trust,
 }
 
+/// The state of each part; `None` if it is not known yet.
+type PartStates = [Option<Result<(), SourceError>>; 3];
+
 /// Sends the first failure of all parts, or, once all parts are known, that there is none.
 #[derive(Clone)]
 pub struct SourceReporter {
     sender: ObservationSender,
-    /// `None` is not known yet.
-    states: Arc<Mutex<[Option<Outcome>; 3]>>,
+    states: Arc<Mutex<PartStates>>,
 }
 
 impl SourceReporter {
