@@ -117,6 +117,9 @@ fn only_the_virt_handler_of_the_guest_s_own_node_is_believed() {
     let stranger = GuestFacts { instance: Key::new("a", "nobody"), ..guest(100) };
     state.apply(answer("n1", NOW, vec![stranger]));
     assert_eq!(reason(&mut state, NOW), Reason::FirstSample, "it answered without the guest");
+    state.apply(answer("n1", NOW, vec![guest(160)]));
+    state.apply(answer("n2", NOW + SECOND, vec![guest(900)]));
+    assert_eq!(known(&mut state, NOW + SECOND).at, NOW, "another node does not take its place");
 }
 
 #[test]
