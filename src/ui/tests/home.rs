@@ -160,9 +160,9 @@ fn an_empty_list_says_why_it_is_empty() {
     let mut starting = snapshot(vec![], sample::sources());
     starting.ready = false;
     starting.sources[0].state = SourceState::Starting;
-    starting.sources[14].state = SourceState::NotConfigured;
+    starting.sources.last_mut().unwrap().state = SourceState::NotConfigured;
     let text = render("/", starting).text();
-    assert!(text.contains("13 of 14 sources have answered.") && !text.contains("0 Gi"), "{text}");
+    assert!(text.contains("14 of 15 sources have answered.") && !text.contains("0 Gi"), "{text}");
     let mut incomplete = snapshot(sample::vms(), sample::sources());
     incomplete.ready = false;
     assert!(

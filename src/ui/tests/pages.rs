@@ -1,6 +1,7 @@
 //! The document around every page, the sources page, and pages without content.
 
 use super::*;
+use model::source::SourceId;
 
 #[test]
 fn an_unknown_vm_and_an_unknown_page_are_404() {
@@ -16,7 +17,7 @@ fn an_unknown_vm_and_an_unknown_page_are_404() {
 fn the_sources_page_names_state_permission_error_and_fix() {
     let page = render("/sources", snapshot(sample::vms(), sample::broken_sources()));
     let text = page.text();
-    assert!(text.contains("12 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
+    assert!(text.contains("13 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
     assert!(
         text.contains("needs list pods.metrics.k8s.io")
             && text.contains("kubectl apply -f deploy/cluster/rbac.yaml")
@@ -39,7 +40,8 @@ fn the_sources_page_counts_reviews() {
 #[test]
 fn a_warning_is_shown_beside_its_source() {
     let mut sources = sample::sources();
-    sources[11].warning = "credentials are sent unencrypted".into();
+    let prometheus = sources.iter_mut().find(|source| source.id == SourceId::Prometheus).unwrap();
+    prometheus.warning = "credentials are sent unencrypted".into();
     let page = render("/sources", snapshot(sample::vms(), sources));
     let row = page.part("id=\"prometheus\"", "</tr>");
     assert!(text(row).contains("credentials are sent unencrypted") && text(row).contains("Healthy"), "{row}");

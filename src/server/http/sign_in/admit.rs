@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{
-    NoViewer, PAGE_WAITS, PREFIX, SignIn, SignedIn, Viewer, audit, cookie, forms, has_token,
+    FORMS, NoViewer, PAGE_WAITS, SignIn, SignedIn, Viewer, audit, cookie, forms, has_token,
     limits::UserPermit,
 };
 use crate::server::http::{
@@ -39,7 +39,7 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
         return next.run(Request::from_parts(parts, body)).await;
     };
     let path = build::inner_path(parts.uri.path()).to_owned();
-    let is_form = path.starts_with(PREFIX);
+    let is_form = FORMS.contains(&path.as_str());
     let peer = parts.extensions.get().copied();
     if is_form && !sign_in.is_sign_out(&path, &parts) && !sign_in.limits.allow_unsigned(peer) {
         sign_in.note_form_refused(&path, &parts);

@@ -65,6 +65,8 @@ const WAITS: Duration = PAGE_WAITS.saturating_mul(3);
 pub const PREFIX: &str = "/auth/";
 pub const SIGN_IN: &str = "/auth/sign-in";
 pub const SIGN_OUT: &str = "/auth/sign-out";
+/// What everybody may ask for, to sign in or out.
+const FORMS: [&str; 4] = [SIGN_IN, SIGN_OUT, oidc::START, oidc::CALLBACK];
 
 /// What signing in needs. Without it, everybody sees everything.
 pub struct SignIn {
