@@ -37,10 +37,10 @@ const BROTLI_LEVEL: u32 = 4;
 const BROTLI_WINDOW: u32 = 22;
 const BUFFER: usize = 1 << 16;
 
-/// Most bytes of one listing. Longer ones are only downloaded, which is done in pieces: 10,000 VMs take 20 MB.
-pub const LONGEST_LISTING: usize = 32 << 20;
+/// Most bytes of one listing. Longer ones are only downloaded, which is done in pieces: 10,000 VMs take 34 MB.
+pub const LONGEST_LISTING: usize = 48 << 20;
 /// Most bytes of all listings. The one that was used last is kept even if it alone is larger.
-pub const LISTING_BYTES: usize = LONGEST_LISTING;
+pub const LISTING_BYTES: usize = 32 << 20;
 
 /// The newest listing of each scope, those that were used last within [`LISTING_BYTES`]. (A cache such as moka keeps
 /// no entry that is larger than the cache, and nobody could then share the largest listing while it is made.)

@@ -18,7 +18,6 @@ mod ipv6;
 mod late_crds;
 mod layers;
 mod mixed;
-mod oidc;
 mod outage;
 mod peers;
 mod people;

@@ -19,7 +19,7 @@ const PROGRAM: usize = 200_000_000;
 /// read (RFC 8446, 5.1), what the client does not read, and the state of the session.
 const TLS_BYTES: usize = 2 * (16 << 10) + LONGEST_TLS_QUEUE + (8 << 10);
 
-/// Returns the manifest's memory limit (`limits: { memory: 448Mi }`) in bytes.
+/// Returns the manifest's memory limit (`limits: { memory: 464Mi }`) in bytes.
 fn manifest_limit() -> usize {
     let manifest = include_str!("../../../../deploy/base/deployment.yaml");
     mebibytes(manifest, "limits: { memory: ")

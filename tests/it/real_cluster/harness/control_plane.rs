@@ -328,11 +328,6 @@ impl ControlPlane {
         for (flag, file) in FILES {
             command.arg(format!("--{flag}={}", self.dir().join(file).display()));
         }
-        // Written by the test that needs another issuer of tokens.
-        let authentication = self.dir().join("authentication.yaml");
-        if authentication.exists() {
-            command.arg(format!("--authentication-config={}", authentication.display()));
-        }
         command
     }
 }
