@@ -196,10 +196,13 @@ impl Crowd {
             check(self.is_audited_late(true), || "no audit of a late right".to_owned())
         });
         late.await?;
-        let source = self.source().await;
-        check(source["state"] == "degraded" && source["reviews"]["late"].as_u64() > Some(0), || {
-            format!("{source}")
+        within(SOON, async || {
+            let source = self.source().await;
+            check(source["state"] == "degraded" && source["reviews"]["late"].as_u64() > Some(0), || {
+                format!("{source}")
+            })
         })
+        .await
     }
 
     /// Everything is renewed, and nobody sees more than before.
