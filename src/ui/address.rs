@@ -33,7 +33,7 @@ pub fn base() -> &'static str {
 
 /// Returns the address of a path of this server, which begins with a slash.
 pub fn at(path: &str) -> String {
-    [&*base(), path].concat()
+    base().to_owned() + path
 }
 
 /// Returns the address of the list.
