@@ -14,9 +14,10 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
+    objects::{KINDS, NAMESPACES, NOW, namespace},
     routes::Ask,
     scan::{Facts, plain},
-    world::{CanaryCluster, KINDS, NAMESPACES, NOW, Rights, namespace},
+    world::{CanaryCluster, Rights},
 };
 use crate::server::{
     config::{ClaimMappings, HttpConfig},

@@ -8,6 +8,7 @@
 
 mod cluster;
 mod model;
+mod objects;
 mod routes;
 mod scan;
 mod streams;
@@ -202,7 +203,7 @@ async fn nobody_has_the_archive_asked_about_what_they_may_not_see() {
     let tenant = users(&mut rng).swap_remove(1);
     let cluster = Cluster::serve(&world, std::slice::from_ref(&tenant), Way::Token).await;
     for row in &world.rows {
-        let (namespace, name) = (world::namespace(row.namespace), world::name(row));
+        let (namespace, name) = (objects::namespace(row.namespace), objects::name(row));
         for url in [
             format!("/vms/{namespace}/{name}?span=7d"),
             format!("/fn/history?namespace={namespace}&name={name}&span=30d"),

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
-use super::world::{CanaryCluster, name, namespace, node_name};
+use super::{
+    objects::{NAMESPACES, name, namespace, node_name},
+    world::CanaryCluster,
+};
 use model::query::encode;
 
 /// What everybody may see: files, probes and the sign-in.
@@ -83,7 +86,7 @@ pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
         add("/api/vms.csv", format!("/api/vms.csv?{query}"));
         add("/api/vms.json", format!("/api/vms.json?{query}"));
         let group = if query.contains("by=namespace") {
-            namespace(rng.random_range(0..super::world::NAMESPACES))
+            namespace(rng.random_range(0..NAMESPACES))
         } else {
             node_name(rng.random_range(0..6))
         };

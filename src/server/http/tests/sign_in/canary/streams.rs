@@ -13,8 +13,9 @@ use tower::ServiceExt;
 
 use super::{
     cluster::{Cluster, Report, User, Way, users},
+    objects::{KINDS, name, namespace},
     scan::Facts,
-    world::{CanaryCluster, KINDS, Rights, name, namespace},
+    world::{CanaryCluster, Rights},
 };
 use crate::server::http::{events::PIECE, tests::fixture::eventually};
 
