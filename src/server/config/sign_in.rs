@@ -12,19 +12,16 @@ pub enum SignInMode {
     Token,
     /// At an OpenID Connect provider.
     Oidc,
-    /// At an authenticating proxy, which says in each request who asks.
-    Proxy,
 }
 
 impl SignInMode {
-    pub const ALL: [Self; 3] = [Self::Token, Self::Oidc, Self::Proxy];
+    pub const ALL: [Self; 2] = [Self::Token, Self::Oidc];
 
     /// Returns the name of the mode in `--sign-in` and in the audit log.
     pub fn code(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::Oidc => "oidc",
-            Self::Proxy => "proxy",
         }
     }
 }
@@ -104,7 +101,7 @@ fn is_plain(path: &str) -> bool {
         || segments.all(|part| !["", ".", ".."].contains(&part) && part.bytes().all(is_unreserved))
 }
 
-/// Returns whether the host of an address is the machine of whoever uses it.
+/// Returns whether the host of an address is the machine of the person who uses it.
 pub fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse().ok();
     host == "localhost" || address.is_some_and(|address: IpAddr| address.is_loopback())
@@ -173,7 +170,7 @@ impl FromStr for GroupsFilter {
     type Err = regex::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // By itself first, so that a bracket too much does not end the group around it.
+        // Alone first, so that a bracket too much does not end the group around it.
         Regex::new(text)?;
         Regex::new(&format!("^(?:{text})$")).map(Self)
     }
