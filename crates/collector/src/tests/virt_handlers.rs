@@ -112,6 +112,42 @@ impl Collector {
     }
 }
 
+/// Otherwise nodes that lie could fill the channel while the publisher is busy.
+#[tokio::test]
+async fn large_answers_wait_until_those_before_them_were_applied() {
+    const NODES: [&str; 7] = ["n0", "n1", "n2", "n3", "n4", "n5", "n6"];
+    // 5,000 interfaces of each node, in 160 guests.
+    let series = |node: &str, of: usize| {
+        let (guest, long) = (of / 32, "x".repeat(200));
+        format!(
+            "kubevirt_vmi_network_receive_bytes_total{{interface=\"{long}-{of}\",name=\"vm-{guest}\",namespace=\"a\",node=\"{node}\"}} 1\n"
+        )
+    };
+    let all: String = NODES.iter().flat_map(|node| (0..5000).map(move |of| series(node, of))).collect();
+    let handler = Secure::named(&["virt-handler", NAME], move |_, _| all.clone().into_response());
+    let pods = NODES.map(|node| Pod { name: node, node, ..Pod::new(&handler) });
+    let api = cluster(ca_of(&handler), pods.to_vec());
+    let config =
+        CollectConfig { disk_interval: Duration::from_secs(600), ..with(VirtHandlerConfig::default()) };
+    let mut collector = Collector::start(&api, config, &NODES).await;
+    let next = async |collector: &mut Collector| loop {
+        let queued = collector.observations.recv().await.expect("the collector ended");
+        if let Observation::Guests { result: Ok(_), .. } = &queued.observation {
+            return queued;
+        }
+    };
+    let mut held = vec![timeout(LONG, next(&mut collector)).await.expect("the first answer")];
+    while let Ok(queued) = timeout(Duration::from_secs(5), next(&mut collector)).await {
+        held.push(queued);
+    }
+    assert!((4..NODES.len()).contains(&held.len()), "{} of {}", held.len(), NODES.len());
+    let rest = NODES.len() - held.len();
+    drop(held);
+    for _ in 0..rest {
+        timeout(LONG, next(&mut collector)).await.expect("their room is free again");
+    }
+}
+
 #[tokio::test]
 async fn each_node_s_own_virt_handler_is_asked_again_and_again_without_credentials() {
     let handler = handler();

@@ -32,6 +32,10 @@ pub const MOST_INTERFACES: usize = 32;
 pub const MOST_DRIVES: usize = 256;
 /// Interfaces and drives of all guests of one node.
 pub const MOST_DEVICES: usize = 8192;
+/// Bytes of the facts of one answer, while they are read. Those of 100 guests with long names take 200 kB.
+pub const MOST_BYTES: usize = 2 << 20;
+/// Bytes of an interface or a drive without its name.
+const LARGEST_DEVICE: usize = size_of::<DriveCounters>();
 /// KubeVirt's limit is 512.
 pub const MOST_VCPUS: usize = 1024;
 
@@ -59,6 +63,8 @@ pub struct AnswerReader {
     /// The key of the last lookup, so that no lookup allocates.
     key: String,
     devices: usize,
+    /// Bytes of the guests and devices.
+    bytes: usize,
 }
 
 /// Which vCPUs of a guest have reported.
@@ -81,6 +87,7 @@ impl AnswerReader {
             places: HashMap::new(),
             key: String::new(),
             devices: 0,
+            bytes: 0,
         }
     }
 
@@ -96,6 +103,11 @@ impl AnswerReader {
         }
         self.begin_line(data);
         Ok(())
+    }
+
+    /// The bytes that the facts take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The facts of the whole answer. Fails if it was not of this format. A last line without its end is
@@ -180,6 +192,7 @@ impl AnswerReader {
         }
         let place = self.place(namespace, name)?;
         let guest = &mut self.guests[place];
+        let devices = self.devices;
         match series.family.field {
             Field::Guest(field) => set(field(guest), series.value),
             Field::VcpuDelay => add_delay(&mut guest.counters, &mut self.vcpus[place], part, series.value),
@@ -198,7 +211,16 @@ impl AnswerReader {
                 }
             }
         }
+        if self.devices > devices {
+            self.keep(LARGEST_DEVICE + part.len())?;
+        }
         Ok(())
+    }
+
+    /// Counts what is kept. Fails if it is too much.
+    fn keep(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.bytes += bytes;
+        if self.bytes > MOST_BYTES { Err(Failure::TooLarge(MOST_BYTES)) } else { Ok(()) }
     }
 
     /// The index of a guest, which is added if it is new.
@@ -212,6 +234,8 @@ impl AnswerReader {
         if place == MOST_GUESTS {
             return Err(Failure::TooMany(MOST_GUESTS));
         }
+        // Its names stand in the index too.
+        self.keep(size_of::<GuestFacts>() + size_of::<VcpuSet>() + 2 * self.key.len())?;
         self.places.insert(self.key.as_str().into(), place);
         self.guests.push(empty_guest(namespace, name));
         self.vcpus.push(VcpuSet::default());

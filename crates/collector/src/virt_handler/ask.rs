@@ -4,13 +4,13 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::answer::AnswerReader;
+use super::answer::{AnswerReader, MOST_BYTES};
 use crate::{
     budget::Budgets,
     clock::steady,
     config::{CollectConfig, VirtHandlerConfig},
     error::{Failure, fewer, is_tls, late, peer_error, source_error, useless},
-    observation_sender::{Closed, ObservationSender},
+    observation_sender::{Closed, ObservationRoom, ObservationSender, QueueRoom},
     poll::BoundedClient,
 };
 use i18n::msg;
@@ -32,7 +32,12 @@ pub enum Outcome {
 pub struct VirtHandlerClient {
     client: BoundedClient,
     namespaces: Option<Arc<[String]>>,
+    /// The room of all answers that wait to be applied.
+    room: QueueRoom,
 }
+
+/// Bytes of all answers that wait to be applied: four of the largest.
+const ROOM: usize = 4 * MOST_BYTES;
 
 impl VirtHandlerClient {
     pub fn new(
@@ -44,12 +49,13 @@ impl VirtHandlerClient {
         let (deadline, limit) = (virt_handler.deadline, config.answer_limit);
         // Answers are read in pieces, and need no place of a budget.
         let client = BoundedClient { client, deadline, limit, budget: budgets.kubelets.clone() };
-        Self { client, namespaces: config.namespaces.as_deref().map(Arc::from) }
+        let namespaces = config.namespaces.as_deref().map(Arc::from);
+        Self { client, namespaces, room: QueueRoom::new(ROOM) }
     }
 
-    /// The same through another client.
-    pub fn with(&self, client: kube::Client) -> Self {
-        Self { client: BoundedClient { client, ..self.client.clone() }, ..self.clone() }
+    /// Sends all requests from now on through another client.
+    pub fn replace(&mut self, client: kube::Client) {
+        self.client.client = client;
     }
 
     /// Asks the virt-handler of a node and sends the observation. Fails if nobody receives any more.
@@ -61,24 +67,31 @@ impl VirtHandlerClient {
     ) -> Result<Outcome, Closed> {
         // The guests are asked when the request arrives: that is the time of their counters.
         let (started, at) = (Instant::now(), steady());
-        let (outcome, result) = match address {
-            None => (Outcome::Failed, Err(no_pod(node))),
+        let (outcome, result, room) = match address {
+            None => (Outcome::Failed, Err(no_pod(node)), None),
             Some(address) => match self.guests(node, address).await {
-                Ok(facts) => (Outcome::Answered, Ok(facts)),
-                Err(failure) => (outcome(&failure), Err(describe(node, &failure))),
+                Ok((facts, room)) => (Outcome::Answered, Ok(facts), Some(room)),
+                Err(failure) => (outcome(&failure), Err(describe(node, &failure)), None),
             },
         };
         if outcome == Outcome::Answered {
             sender.send_latency(SourceId::VirtHandler, started).await?;
         }
-        sender.send(Observation::Guests { node: node.to_owned(), at, result }).await?;
+        sender.send_with(Observation::Guests { node: node.to_owned(), at, result }, room).await?;
         Ok(outcome)
     }
 
-    async fn guests(&self, node: &str, address: SocketAddr) -> Result<GuestsFacts, Failure> {
+    /// Returns the facts, and the room that they take until they are applied. A request keeps its slot while it
+    /// waits for room, so that no more answers than slots are read meanwhile.
+    async fn guests(
+        &self,
+        node: &str,
+        address: SocketAddr,
+    ) -> Result<(GuestsFacts, ObservationRoom), Failure> {
         let mut reader = AnswerReader::new(node, self.namespaces.clone(), self.client.limit);
         self.client.ask_text(&format!("https://{address}/metrics"), |piece| reader.read(piece)).await?;
-        reader.finish()
+        let bytes = reader.bytes();
+        Ok((reader.finish()?, self.room.take(bytes).await))
     }
 }
 

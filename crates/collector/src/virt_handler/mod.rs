@@ -109,8 +109,12 @@ impl Poller {
         let interval = self.config.disk_interval;
         let (merged, with_addresses) = watch::channel(targets.borrow().clone());
         let handlers = Arc::new(Handlers {
-            client: VirtHandlerClient::new(client, &self.virt_handler, &self.config, &self.cluster.budgets),
-            trust: Mutex::new(None),
+            client: Mutex::new(VirtHandlerClient::new(
+                client,
+                &self.virt_handler,
+                &self.config,
+                &self.cluster.budgets,
+            )),
             found: found.clone(),
             sender: self.sender.clone(),
             interval,
@@ -142,7 +146,7 @@ impl Poller {
             }
             let loaded = trust.load().await;
             wait = if loaded.is_ok() { RENEW_EVERY } else { RENEW_SOON };
-            let state = loaded.map(|client| *handlers.trust.lock() = Some(client));
+            let state = loaded.map(|client| handlers.client.lock().replace(client));
             self.reporter.set(Part::Trust, state).await?;
         }
     }
@@ -170,9 +174,8 @@ async fn merge(
 
 /// What all nodes share.
 struct Handlers {
-    client: VirtHandlerClient,
-    /// The client that trusts a new authority.
-    trust: Mutex<Option<kube::Client>>,
+    /// Trusts the authority that was read last.
+    client: Mutex<VirtHandlerClient>,
     found: watch::Receiver<Option<Installation>>,
     sender: ObservationSender,
     interval: Duration,
@@ -202,11 +205,6 @@ impl Handlers {
         let nodes = targets.nodes.iter();
         nodes.map(|node| NodeKey { name: (&*node.name).into(), address: address(&node.name) }).collect()
     }
-
-    fn client(&self) -> VirtHandlerClient {
-        let renewed = self.trust.lock().clone();
-        renewed.map_or_else(|| self.client.clone(), |client| self.client.with(client))
-    }
 }
 
 impl Target for Node {
@@ -217,7 +215,8 @@ impl Target for Node {
     async fn poll(&mut self) -> Result<Next, Closed> {
         let started = Instant::now();
         let NodeKey { name, address } = &self.key;
-        let outcome = self.handlers.client().ask(name, *address, &self.handlers.sender).await?;
+        let client = self.handlers.client.lock().clone();
+        let outcome = client.ask(name, *address, &self.handlers.sender).await?;
         if outcome == Outcome::Distrusted {
             self.handlers.is_distrusted.notify_one();
         }

@@ -207,6 +207,16 @@ fn a_node_cannot_fill_this_program_s_memory() {
     let many: String =
         (0..=MOST_DEVICES / MOST_INTERFACES).map(|guest| interfaces(guest, MOST_INTERFACES)).collect();
     assert!(matches!(read_in(1 << 14, &many, None), Err(Failure::TooMany(MOST_DEVICES))));
+    // Fewer devices than that, with names as long as they may be.
+    let long = "x".repeat(220);
+    let named = |guest: usize, of: usize| {
+        series("network_receive_bytes_total", guest, &format!("interface=\"{long}-{of}\","))
+    };
+    let devices = (0..MOST_DEVICES).map(|of| named(of / MOST_INTERFACES, of % MOST_INTERFACES));
+    assert!(matches!(
+        read_in(1 << 14, &devices.collect::<String>(), None),
+        Err(Failure::TooLarge(MOST_BYTES))
+    ));
     let lines = "\n".repeat(MOST_LINES + 1);
     assert!(matches!(read_in(1 << 14, &lines, None), Err(Failure::TooMany(MOST_LINES))));
     let mut reader = AnswerReader::new("n1", None, 100);
