@@ -7,23 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::State,
-    http::{Method, Request},
-    response::Response,
-};
+use axum::Router;
 use tokio::net::TcpListener;
 
 use super::{
-    cluster::{Caller, Cluster, apply_faults},
-    error::SimError,
-    faults::Class,
-    http::{corrupt::corrupt_body, status},
-    node::Kubelet,
-    serve::ResetSwitch,
-    tls::Identity,
+    cluster::Cluster, error::SimError, faults::Class, http::status, served_node::ServedNode, tls::Identity,
 };
 
 /// The listeners of all kubelets that can be reached directly, with the port and certificate that they share.
@@ -80,42 +68,13 @@ async fn bind<'a>(nodes: &[(&'a str, IpAddr)]) -> io::Result<Option<PortAndListe
     Ok((!bound.is_empty()).then_some((port, bound)))
 }
 
-#[derive(Debug)]
-struct ServedNode {
-    cluster: Arc<Cluster>,
-    node: String,
-}
-
+/// Serves the summary of a node's kubelet.
 fn router(cluster: &Arc<Cluster>, node: &str) -> Router {
-    let served = ServedNode { cluster: cluster.clone(), node: node.to_owned() };
-    Router::new().fallback(answer).with_state(Arc::new(served))
-}
-
-async fn answer(State(served): State<Arc<ServedNode>>, request: Request<Body>) -> Response {
-    let (get, path) = (request.method() == Method::GET, request.uri().path().to_owned());
-    let reset = request.extensions().get::<ResetSwitch>().cloned();
-    let class = Class::Summary(served.node.clone());
-    let faults = match apply_faults(&served.cluster, &class, Caller::of(&request)).await {
-        Ok(faults) => faults,
-        Err(answer) => {
-            return answer
-                .response(|code, retry_after| status::injected(code, retry_after, "get", "nodes/proxy"));
-        }
-    };
-    drop(request);
-    let world = &served.cluster.world;
-    let node = world.node(&served.node).filter(|_| get && path == "/stats/summary");
-    let response = match node {
+    let class = Class::Summary(node.to_owned());
+    let served =
+        ServedNode { cluster: cluster.clone(), node: node.to_owned(), class, resource: "nodes/proxy" };
+    served.router("/stats/summary", |cluster, node| match cluster.world.node(node) {
+        Some(node) => status::json(200, cluster.world.summary(&node)),
         None => status::no_such_path(),
-        Some(node) => match node.kubelet {
-            Kubelet::Answers => status::json(200, world.summary(&node)),
-            Kubelet::Hangs => std::future::pending().await,
-            // Nothing would listen here; resetting the connection comes closest.
-            Kubelet::Refuses => {
-                reset.iter().for_each(ResetSwitch::trigger);
-                status::text("")
-            }
-        },
-    };
-    corrupt_body(response, &faults).await
+    })
 }

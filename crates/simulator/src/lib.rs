@@ -26,6 +26,7 @@ mod resource;
 mod rng;
 mod scenario;
 mod serve;
+mod served_node;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -8,25 +8,18 @@ use std::{
     sync::Arc,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::State,
-    http::{Request, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Router, http::header, response::IntoResponse};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{
-    cluster::{Caller, Cluster, apply_faults},
+    cluster::Cluster,
     error::SimError,
     faults::Class,
-    http::{corrupt::corrupt_body, status},
     listen as bind,
-    node::{KUBEVIRT_NAMESPACE, Kubelet, PlainPod},
+    node::{KUBEVIRT_NAMESPACE, PlainPod},
     resource::Resource,
-    serve::ResetSwitch,
+    served_node::ServedNode,
     tls::Identity,
 };
 
@@ -69,43 +62,13 @@ fn put_kubevirt(cluster: &Cluster, authority: &str) {
     cluster.world.put_object(Resource::ConfigMaps, authorities);
 }
 
-#[derive(Debug)]
-struct ServedNode {
-    cluster: Arc<Cluster>,
-    node: String,
-}
-
+/// Serves the metrics of a node's virt-handler.
 fn router(cluster: &Arc<Cluster>, node: &str) -> Router {
-    let served = ServedNode { cluster: cluster.clone(), node: node.to_owned() };
-    Router::new().fallback(answer).with_state(Arc::new(served))
-}
-
-async fn answer(State(served): State<Arc<ServedNode>>, request: Request<Body>) -> Response {
-    let is_metrics = request.uri().path() == "/metrics";
-    let reset = request.extensions().get::<ResetSwitch>().cloned();
-    let class = Class::VirtHandler(served.node.clone());
-    let faults = match apply_faults(&served.cluster, &class, Caller::of(&request)).await {
-        Ok(faults) => faults,
-        Err(answer) => {
-            return answer
-                .response(|code, retry_after| status::injected(code, retry_after, "get", "metrics"));
-        }
-    };
-    drop(request);
-    let world = &served.cluster.world;
-    let kubelet = world.node(&served.node).map_or(Kubelet::Answers, |node| node.kubelet);
-    let response = match kubelet {
-        _ if !is_metrics => status::no_such_path(),
-        Kubelet::Answers => {
-            let text = metrics::write(&served.node, &world.guests_on(&served.node), world.clock.now());
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-        }
-        Kubelet::Hangs => std::future::pending().await,
-        // No pod runs on a node that is down; resetting the connection comes closest.
-        Kubelet::Refuses => {
-            reset.iter().for_each(ResetSwitch::trigger);
-            status::text("")
-        }
-    };
-    corrupt_body(response, &faults).await
+    let class = Class::VirtHandler(node.to_owned());
+    let served = ServedNode { cluster: cluster.clone(), node: node.to_owned(), class, resource: "metrics" };
+    served.router("/metrics", |cluster, node| {
+        let world = &cluster.world;
+        let text = metrics::write(node, &world.guests_on(node), world.clock.now());
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    })
 }

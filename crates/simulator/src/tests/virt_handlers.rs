@@ -65,7 +65,7 @@ async fn counters_grow_by_what_the_guest_does_each_second() {
 }
 
 #[tokio::test]
-async fn counters_begin_anew_where_the_guest_is_moved() {
+async fn counters_start_over_where_the_guest_is_moved() {
     let (sim, clock) = cluster().await;
     clock.advance(MINUTE);
     assert!(sim.world().start_migration("a", "one", "n2"));
