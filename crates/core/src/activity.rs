@@ -41,26 +41,25 @@ impl ClusterState {
         }
         let instance = instance.ok_or(Reason::NotReported)?;
         let handler = self.counted_guests.node(&instance.node_name);
-        let denial = self.handler_error().filter(|error| error.reason == Reason::Forbidden);
+        let denial =
+            self.current_error(SourceId::VirtHandler).filter(|error| error.reason == Reason::Forbidden);
         let guest = self.counted_guests.guest(instance);
         let guest = guest.filter(|_| denial.is_none()).ok_or_else(|| self.uncounted(handler, instance))?;
         let at = guest.tracker.last().at;
         let age = Age::new(now, at, self.limits.disk_interval);
         if age.expired {
-            let error = handler.and_then(|handler| handler.error.as_ref()).or(self.handler_error());
+            let error = handler
+                .and_then(|handler| handler.error.as_ref())
+                .or(self.current_error(SourceId::VirtHandler));
             return Err(error.map_or_else(|| Reason::Expired.into(), failed));
         }
         Ok(describe(guest, handler, self.wall(at), age.stale))
     }
 
-    /// Why virt-handlers cannot be asked at all.
-    fn handler_error(&self) -> Option<&SourceError> {
-        self.source_statuses.get(&(SourceId::VirtHandler, None))?.error.as_ref()
-    }
-
     /// Returns why a guest has no sample: its virt-handler fails, was not asked yet, or does not have the guest.
     fn uncounted(&self, handler: Option<&NodeHandler>, instance: &InstanceFacts) -> Missing {
-        let error = handler.and_then(|handler| handler.error.as_ref()).or(self.handler_error());
+        let error =
+            handler.and_then(|handler| handler.error.as_ref()).or(self.current_error(SourceId::VirtHandler));
         match (error, handler.and_then(|handler| handler.answered)) {
             (Some(error), _) => failed(error),
             (None, None) if instance.node_name.is_empty() => Reason::NoNode.into(),
@@ -124,11 +123,13 @@ fn storage(rates: &GuestRates) -> Part<Storage> {
 
 /// Why the sum over all devices is not known.
 fn incomplete(left_out: bool, is_empty: bool) -> Box<Missing> {
-    match () {
-        () if left_out => Box::new(Reason::TooLarge.into()),
-        () if is_empty => Box::new(Reason::NotReported.into()),
-        // One of them was plugged in, or began anew.
-        () => first_sample(),
+    if left_out {
+        Box::new(Reason::TooLarge.into())
+    } else if is_empty {
+        Box::new(Reason::NotReported.into())
+    } else {
+        // One of them was plugged in, or started over.
+        first_sample()
     }
 }
 

@@ -123,7 +123,7 @@ fn only_the_virt_handler_of_the_guest_s_own_node_is_believed() {
 }
 
 #[test]
-fn a_restart_and_a_migration_begin_anew() {
+fn a_restart_and_a_migration_start_over() {
     for change in [
         (|instance: &mut InstanceFacts| instance.uid = "another".into()) as fn(&mut InstanceFacts),
         |instance| instance.node_name = "n2".into(),
