@@ -1,8 +1,8 @@
 //! Computes rates from counters of one guest. A rate needs two samples of the same guest on the same node; what
-//! begins anew has no rate until there are two samples again: a gap, never a spike, never a negative rate.
+//! starts over has no rate until there are two samples again: a gap, never a spike, never a negative rate.
 //!
 //! All counters of the host belong to one QEMU process. If its CPU time falls, the process is another one, and
-//! everything begins anew. A device that was unplugged and plugged in again begins anew alone, as does what the
+//! everything starts over. A device that was unplugged and plugged in again starts over alone, as does what the
 //! guest itself counts when its driver starts again.
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ impl RateTracker {
     }
 
     /// Takes the next sample. One that is not later than the last, is farther from it than `longest` milliseconds,
-    /// or is of another run of the guest begins anew. One that repeats the last, or follows it at once, changes
+    /// or is of another run of the guest starts over. One that repeats the last, or follows it at once, changes
     /// nothing.
     pub fn add(&mut self, sample: GuestSample, longest: Millis) {
         let apart = sample.at.checked_sub(self.last.at);
@@ -63,7 +63,7 @@ impl RateTracker {
         self.last = sample;
     }
 
-    /// The rates up to the last sample; `None` if it began anew.
+    /// The rates up to the last sample; `None` if it started over.
     pub fn rates(&self) -> Option<&Arc<GuestRates>> {
         self.rates.as_ref()
     }
@@ -73,7 +73,7 @@ impl RateTracker {
     }
 }
 
-/// Returns the rates between two samples; `None` if the later one begins anew. An average over more than `longest`
+/// Returns the rates between two samples; `None` if the later one starts over. An average over more than `longest`
 /// milliseconds describes nothing that happens now.
 pub fn between(earlier: &GuestSample, later: &GuestSample, longest: Millis) -> Option<GuestRates> {
     let window = later.at.checked_sub(earlier.at)?;
@@ -127,7 +127,7 @@ fn named<'a, T: Device>(earlier: &'a [T], later: &T) -> Option<&'a T> {
 struct Window(u32);
 
 impl Window {
-    /// Rates of counters that begin anew together: if one of them fell, none has a rate.
+    /// Rates of counters that start over together: if one of them fell, none has a rate.
     fn rates<const N: usize>(self, old: [Option<u64>; N], new: [Option<u64>; N]) -> [Option<Rate>; N] {
         growth(old, new).map(|growth| Some(Rate::of(growth?, self.0)))
     }

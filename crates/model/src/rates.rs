@@ -22,7 +22,7 @@ impl Rate {
     }
 }
 
-/// The rates of one guest. A rate is `None` if a counter is not reported, or began anew within the window.
+/// The rates of one guest. A rate is `None` if a counter is not reported, or started over within the window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestRates {
     /// The time between the two samples, in milliseconds. All rates are averages over it.
@@ -147,7 +147,7 @@ mod tests {
         let all = of_drives(&[fast.clone(), slow.clone(), idle.clone()], false);
         assert_eq!((all.bytes, all.latency), (Some(Rate(4000)), Some(20)), "weighted by the operations");
         let unknown = OperationRates::default();
-        assert_eq!(of_drives(&[fast.clone(), drive(None, None)], false), unknown, "one drive began anew");
+        assert_eq!(of_drives(&[fast.clone(), drive(None, None)], false), unknown, "one drive started over");
         assert_eq!(of_drives(&[fast], true), unknown, "one drive was not read");
         assert_eq!(of_drives(&[], false), unknown, "no drive is reported");
         assert_eq!(of_drives(&[idle], false).latency, None, "no operation has no latency");

@@ -80,7 +80,7 @@ fn the_first_sample_has_no_rate() {
 }
 
 #[test]
-fn another_run_of_the_guest_begins_anew() {
+fn another_run_of_the_guest_starts_over() {
     let before = sample(0, 10 * SECOND);
     for (what, run) in [("a restart", run("vmi-2", "n1")), ("a migration", run("vmi-1", "n2"))] {
         // The new run has counted more than the old one.
@@ -92,7 +92,7 @@ fn another_run_of_the_guest_begins_anew() {
 }
 
 #[test]
-fn if_the_cpu_time_fell_everything_begins_anew() {
+fn if_the_cpu_time_fell_everything_starts_over() {
     let mut restarted = sample(60 * SECOND, 70 * SECOND);
     restarted.counters.cpu_time = Some(1);
     assert_eq!(after([sample(0, 10 * SECOND), restarted.clone()]), None);
@@ -101,7 +101,7 @@ fn if_the_cpu_time_fell_everything_begins_anew() {
 }
 
 #[test]
-fn a_device_that_fell_begins_anew_alone() {
+fn a_device_that_fell_starts_over_alone() {
     let plugged = |bytes: u64| {
         let mut sample = sample(60 * SECOND, 70 * SECOND);
         sample.counters.drives[0].read.bytes = Some(bytes);
@@ -159,7 +159,7 @@ fn contention_is_unknown_while_vcpus_are_plugged_and_never_more_than_all() {
 }
 
 #[test]
-fn times_that_cannot_be_compared_begin_anew_and_repeated_samples_change_nothing() {
+fn times_that_cannot_be_compared_start_over_and_repeated_samples_change_nothing() {
     let (first, second) = (sample(0, 100 * SECOND), sample(60 * SECOND, 160 * SECOND));
     let followed_by = |next: GuestSample| after([first.clone(), second.clone(), next]);
     let known = followed_by(sample(120 * SECOND, 220 * SECOND));

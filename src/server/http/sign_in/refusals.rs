@@ -76,8 +76,8 @@ impl SignIn {
         is_known || self.limits.allow_unsigned(peer)
     }
 
-    /// Returns whether a request ends a session that is valid. It counts for no address: whoever floods an address
-    /// would keep its people signed in.
+    /// Returns whether a request ends a session that is valid. It counts for no address: a flood from an
+    /// address would keep its people signed in.
     pub(super) fn is_sign_out(&self, path: &str, request: &Parts) -> bool {
         path == SIGN_OUT
             && request.method == Method::POST

@@ -20,7 +20,7 @@ pub struct Login {
     pub state: LoginState,
     /// The ID token must repeat it.
     pub nonce: String,
-    /// Proves to the provider that the code is redeemed by whoever asked for it (RFC 7636).
+    /// Proves to the provider that the code is redeemed by the client that asked for it (RFC 7636).
     pub verifier: String,
 }
 
