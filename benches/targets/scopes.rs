@@ -10,7 +10,9 @@ use std::{
 use model::{Millis, query::Query, totals::Totals, vm::Vm};
 use wukong_core::{
     Snapshot, Visible,
-    access::{AccessBook, Hints, REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Review, Subject, UserInfo, Verdict},
+    access::{
+        AccessBook, BindingHints, Decision, REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Review, Subject, UserInfo,
+    },
     frame::Identity,
     view,
 };
@@ -88,7 +90,7 @@ struct Crowd {
 
 impl Crowd {
     fn new(snapshot: &Snapshot) -> Self {
-        let mut hints = Hints::default();
+        let mut hints = BindingHints::default();
         for viewer in 0..VIEWERS {
             for id in own(viewer) {
                 let subject = Subject::User(format!("viewer-{viewer}"));
@@ -111,8 +113,8 @@ impl Crowd {
             }
             while self.under_way.front().is_some_and(|(due, _)| *due <= now) {
                 let (_, review) = self.under_way.pop_front().expect("one is due");
-                let verdict = verdict(&review);
-                self.book.answered(review, verdict, now);
+                let decision = decision(&review);
+                self.book.answered(review, decision, now);
             }
             let reviews = self.book.next(now);
             *self.asked.entry(now / 1000).or_default() += reviews.len() as u32;
@@ -146,12 +148,12 @@ fn own(viewer: usize) -> impl Iterator<Item = usize> {
     (0..OWN).map(move |at| (viewer * 7 + at * (NAMESPACES / OWN)) % NAMESPACES)
 }
 
-fn verdict(review: &Review) -> Verdict {
+fn decision(review: &Review) -> Decision {
     let viewer = review.user.name.trim_start_matches("viewer-").parse().unwrap_or_default();
     let granted = |name: &str| own(viewer).any(|id| namespace(id) == name);
     match review.question.namespace.as_deref().is_some_and(granted) {
-        true => Verdict::Allowed,
-        false => Verdict::Denied,
+        true => Decision::Allowed,
+        false => Decision::Denied,
     }
 }
 

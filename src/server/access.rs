@@ -21,7 +21,7 @@ use collector::{
 use model::Millis;
 use wukong_core::{
     Scope, Snapshot,
-    access::{AccessBook, Hints, Review, Standing, UserInfo, Verdict},
+    access::{AccessBook, BindingHints, Decision, Review, Standing, UserInfo},
     observation::Observation,
 };
 
@@ -36,7 +36,7 @@ pub trait Reviews: Send + Sync {
     /// Returns whose token this is.
     fn review_token(&self, token: String) -> BoxFuture<'static, Result<UserInfo, TokenError>>;
     /// Returns whether a user may list something.
-    fn review_access(&self, review: Review) -> BoxFuture<'static, Verdict>;
+    fn review_access(&self, review: Review) -> BoxFuture<'static, Decision>;
 }
 
 impl Reviews for Reviewer {
@@ -45,7 +45,7 @@ impl Reviews for Reviewer {
         async move { Self::review_token(&reviewer, &token).await }.boxed()
     }
 
-    fn review_access(&self, review: Review) -> BoxFuture<'static, Verdict> {
+    fn review_access(&self, review: Review) -> BoxFuture<'static, Decision> {
         let reviewer = self.clone();
         async move { Self::review_access(&reviewer, &review).await }.boxed()
     }
@@ -104,10 +104,10 @@ impl Access {
         self: Arc<Self>,
         reviews: Arc<dyn Reviews>,
         mut snapshots: watch::Receiver<Arc<Snapshot>>,
-        mut hints: watch::Receiver<Option<Hints>>,
+        mut hints: watch::Receiver<Option<BindingHints>>,
         shutdown: CancellationToken,
     ) {
-        let mut asked: JoinSet<(Review, Verdict)> = JoinSet::new();
+        let mut asked: JoinSet<(Review, Decision)> = JoinSet::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.hint(hints.borrow_and_update().clone());
@@ -119,7 +119,7 @@ impl Access {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(answered) = asked.join_next() => match answered {
-                    Ok((review, verdict)) => self.inner.lock().book.answered(review, verdict, self.now()),
+                    Ok((review, decision)) => self.inner.lock().book.answered(review, decision, self.now()),
                     // A review cannot be taken back from a task that panicked: nothing is known any more.
                     Err(error) => {
                         tracing::error!(%error, "an access review task panicked, asking for all rights again");
@@ -165,7 +165,7 @@ impl Access {
         }
     }
 
-    fn hint(&self, hints: Option<Hints>) {
+    fn hint(&self, hints: Option<BindingHints>) {
         self.inner.lock().book.hint(hints, self.now());
     }
 

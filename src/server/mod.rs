@@ -56,7 +56,7 @@ use collector::{
     long_term::LongTermHistory,
 };
 use wukong_core::{
-    ClusterState, Limits, Snapshot, access::Hints, frame::Identity, history::HistoryStore,
+    ClusterState, Limits, Snapshot, access::BindingHints, frame::Identity, history::HistoryStore,
     observation::Targets,
 };
 
@@ -228,7 +228,7 @@ fn start_history(
 
 /// Starts what signing in needs: the reviews of who may see what, and the reading of session keys that change.
 fn start_sign_in(
-    (reviewer, hints): (Reviewer, watch::Receiver<Option<Hints>>),
+    (reviewer, hints): (Reviewer, watch::Receiver<Option<BindingHints>>),
     (keys, oidc): (SessionKeys, Option<Oidc>),
     http: &HttpConfig,
     snapshots: watch::Receiver<Arc<Snapshot>>,

@@ -23,7 +23,7 @@ use super::{
 use model::vm::Kind;
 use record::About;
 use wukong_core::{
-    access::{Question, Resource, Review, UserInfo, Verdict},
+    access::{Decision, Question, Review, ReviewedResource, UserInfo},
     observation::SourceError,
 };
 
@@ -118,11 +118,11 @@ impl Reviewer {
     }
 
     /// Asks whether a user may list something.
-    pub async fn review_access(&self, review: &Review) -> Verdict {
+    pub async fn review_access(&self, review: &Review) -> Decision {
         let Review { user, question: Question { namespace, resource } } = review;
         // The program may review access only in the namespaces that it serves.
         if self.namespaced && namespace.is_none() {
-            return Verdict::Denied;
+            return Decision::Denied;
         }
         let spec = SubjectAccessReviewSpec {
             user: Some(user.name.clone()),
@@ -157,11 +157,11 @@ impl Reviewer {
             }
         };
         match allowed.map(Option::unwrap_or_default) {
-            Ok(status) if status.allowed && status.denied != Some(true) => Verdict::Allowed,
-            Ok(_) => Verdict::Denied,
+            Ok(status) if status.allowed && status.denied != Some(true) => Decision::Allowed,
+            Ok(_) => Decision::Denied,
             Err(error) => {
                 tracing::debug!(?error, user = user.name, "an access review was not answered");
-                Verdict::Failed
+                Decision::Failed
             }
         }
     }
@@ -184,12 +184,12 @@ impl Reviewer {
 }
 
 /// What `kubectl get` of the rows' own kind needs.
-fn attributes(resource: Resource, namespace: Option<&str>) -> ResourceAttributes {
+fn attributes(resource: ReviewedResource, namespace: Option<&str>) -> ResourceAttributes {
     let (group, resource) = match resource {
-        Resource::Rows(Kind::Wukong) => ("vm.novasphere.dev", "wukongs"),
-        Resource::Rows(Kind::VirtualMachine) => ("kubevirt.io", "virtualmachines"),
-        Resource::Rows(Kind::VirtualMachineInstance) => ("kubevirt.io", "virtualmachineinstances"),
-        Resource::Nodes => ("", "nodes"),
+        ReviewedResource::Rows(Kind::Wukong) => ("vm.novasphere.dev", "wukongs"),
+        ReviewedResource::Rows(Kind::VirtualMachine) => ("kubevirt.io", "virtualmachines"),
+        ReviewedResource::Rows(Kind::VirtualMachineInstance) => ("kubevirt.io", "virtualmachineinstances"),
+        ReviewedResource::Nodes => ("", "nodes"),
     };
     ResourceAttributes {
         verb: Some("list".into()),

@@ -22,7 +22,7 @@ use super::{
 use i18n::Render;
 use model::reason::Reason;
 use wukong_core::{
-    access::Hints,
+    access::BindingHints,
     observation::{Change, Key},
 };
 
@@ -44,7 +44,7 @@ pub fn follow_bindings(
     cluster: &Cluster,
     config: &CollectConfig,
     shutdown: CancellationToken,
-) -> published::Receiver<Option<Hints>> {
+) -> published::Receiver<Option<BindingHints>> {
     let (hints, receiver) = published::channel(None);
     let (sender, reports) = mpsc::channel(REPORTS);
     let config =
@@ -107,7 +107,7 @@ impl<K: Kind<Facts = Binding>> Reporter<K> for BindingSender {
 async fn publish(
     collections: usize,
     mut reports: mpsc::Receiver<BindingReport>,
-    hints: &published::Sender<Option<Hints>>,
+    hints: &published::Sender<Option<BindingHints>>,
 ) {
     let mut bindings = FollowedBindings::new(collections);
     let mut ticks = interval(PUBLISH_EVERY);
@@ -162,14 +162,14 @@ impl FollowedBindings {
     }
 
     /// Returns the hints if they may differ from those before.
-    fn changed_hints(&mut self, now: Instant) -> Option<Option<Hints>> {
+    fn changed_hints(&mut self, now: Instant) -> Option<Option<BindingHints>> {
         let readable = self.collections.iter().all(|collection| collection.is_readable(now));
         if !std::mem::take(&mut self.changed) && readable == self.were_readable {
             return None;
         }
         self.were_readable = readable;
         let bindings = self.collections.iter().filter_map(|collection| collection.bindings.as_ref());
-        let mut hints = Hints::default();
+        let mut hints = BindingHints::default();
         for binding in bindings.filter(|_| readable).flat_map(HashMap::values) {
             hints.add(binding.namespace.clone(), binding.subjects.iter().cloned(), &binding.role);
         }
@@ -237,8 +237,8 @@ mod tests {
         Report::Failed(SourceError { reason, detail: "why".to_owned().into() })
     }
 
-    fn hints(bindings: &[Binding]) -> Hints {
-        let mut hints = Hints::default();
+    fn hints(bindings: &[Binding]) -> BindingHints {
+        let mut hints = BindingHints::default();
         for binding in bindings {
             hints.add(binding.namespace.clone(), binding.subjects.iter().cloned(), &binding.role);
         }

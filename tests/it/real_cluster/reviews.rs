@@ -11,7 +11,7 @@ use collector::{
 use model::vm::Kind;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use wukong_core::access::{Hints, Question, Resource, Review, UserInfo, Verdict};
+use wukong_core::access::{BindingHints, Decision, Question, Review, ReviewedResource, UserInfo};
 
 use super::harness::{
     api::Api,
@@ -54,7 +54,7 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 fn may(user: &Arc<UserInfo>, kind: Kind, namespace: Option<&str>) -> Review {
-    let question = Question { namespace: namespace.map(Into::into), resource: Resource::Rows(kind) };
+    let question = Question { namespace: namespace.map(Into::into), resource: ReviewedResource::Rows(kind) };
     Review { user: user.clone(), question }
 }
 
@@ -110,7 +110,7 @@ fn access_is_what_bindings_of_the_user_and_of_the_group_grant() {
         eventually("the bindings are known", async || {
             let wukongs = reviewer.review_access(&may(&ann, Kind::Wukong, Some("prod"))).await;
             let vms = reviewer.review_access(&may(&bob, Kind::VirtualMachine, Some("prod"))).await;
-            (wukongs, vms) == (Verdict::Allowed, Verdict::Allowed)
+            (wukongs, vms) == (Decision::Allowed, Decision::Allowed)
         })
         .await;
         for (user, kind, namespace) in [
@@ -120,15 +120,15 @@ fn access_is_what_bindings_of_the_user_and_of_the_group_grant() {
             (&bob, Kind::Wukong, Some("prod")),
             (&bob, Kind::VirtualMachineInstance, Some("prod")),
         ] {
-            let verdict = reviewer.review_access(&may(user, kind, namespace)).await;
-            assert_eq!(verdict, Verdict::Denied, "{} {kind:?} {namespace:?}", user.name);
+            let decision = reviewer.review_access(&may(user, kind, namespace)).await;
+            assert_eq!(decision, Decision::Denied, "{} {kind:?} {namespace:?}", user.name);
         }
-        let nodes = Question { namespace: None, resource: Resource::Nodes };
+        let nodes = Question { namespace: None, resource: ReviewedResource::Nodes };
         let admin = user("admin", &["system:masters"]);
-        assert_eq!(reviewer.review_access(&Review { user: admin, question: nodes }).await, Verdict::Allowed);
+        assert_eq!(reviewer.review_access(&Review { user: admin, question: nodes }).await, Decision::Allowed);
         api.delete("/apis/rbac.authorization.k8s.io/v1/namespaces/prod/rolebindings/wukong-lister").await;
         eventually("a binding that is gone grants nothing", async || {
-            reviewer.review_access(&may(&ann, Kind::Wukong, Some("prod"))).await == Verdict::Denied
+            reviewer.review_access(&may(&ann, Kind::Wukong, Some("prod"))).await == Decision::Denied
         })
         .await;
     });
@@ -146,7 +146,7 @@ fn bindings_hint_at_the_namespaces_of_their_subjects() {
         let mut hints = follow_bindings(&connect(cluster).await, &CollectConfig::default(), shutdown.clone());
         let robot = UserInfo { name: "system:serviceaccount:prod:robot".into(), ..UserInfo::default() };
         let prod = || Some(Arc::from("prod"));
-        let places = |hints: &Option<Hints>| hints.as_ref().map(|hints| hints.places_of(&robot));
+        let places = |hints: &Option<BindingHints>| hints.as_ref().map(|hints| hints.places_of(&robot));
         let first = tokio::time::timeout(SETTLED, hints.wait_for(Option::is_some)).await;
         assert_eq!(places(&first.expect("they are read").unwrap()), Some(BTreeMap::new()));
         let mut hinted = async |what: &str, holds: &dyn Fn(&Places) -> bool| {

@@ -4,7 +4,7 @@ use super::*;
 use crate::access::{AUDIENCE, LONGEST_TOKEN, Reviewer, TokenError};
 use model::{reason::Reason, vm::Kind};
 use serde_json::{Value, json};
-use wukong_core::access::{Question, Resource, Review, UserInfo, Verdict};
+use wukong_core::access::{Decision, Question, Review, ReviewedResource, UserInfo};
 
 const TOKENS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const EVERYWHERE: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
@@ -111,7 +111,7 @@ async fn an_api_server_that_does_not_answer_rejects_nobody() {
     );
 }
 
-fn review(namespace: Option<&str>, resource: Resource) -> Review {
+fn review(namespace: Option<&str>, resource: ReviewedResource) -> Review {
     let question = Question { namespace: namespace.map(Into::into), resource };
     Review { user: Arc::new(user()), question }
 }
@@ -121,11 +121,11 @@ async fn a_review_asks_with_the_whole_identity_for_the_list_of_the_rows_own_kind
     let server = Server::start(|asked, _| reviewed(asked, json!({"allowed": true})));
     let reviewer = reviewer(&server, false).await;
     for (resource, group, name) in [
-        (Resource::Rows(Kind::Wukong), "vm.novasphere.dev", "wukongs"),
-        (Resource::Rows(Kind::VirtualMachine), "kubevirt.io", "virtualmachines"),
-        (Resource::Rows(Kind::VirtualMachineInstance), "kubevirt.io", "virtualmachineinstances"),
+        (ReviewedResource::Rows(Kind::Wukong), "vm.novasphere.dev", "wukongs"),
+        (ReviewedResource::Rows(Kind::VirtualMachine), "kubevirt.io", "virtualmachines"),
+        (ReviewedResource::Rows(Kind::VirtualMachineInstance), "kubevirt.io", "virtualmachineinstances"),
     ] {
-        assert_eq!(reviewer.review_access(&review(Some("shop"), resource)).await, Verdict::Allowed);
+        assert_eq!(reviewer.review_access(&review(Some("shop"), resource)).await, Decision::Allowed);
         let spec = body(server.asked(EVERYWHERE).last().unwrap())["spec"].clone();
         let attributes = json!({"verb": "list", "group": group, "resource": name, "namespace": "shop"});
         assert_eq!(
@@ -133,38 +133,38 @@ async fn a_review_asks_with_the_whole_identity_for_the_list_of_the_rows_own_kind
             json!({"user": "ann", "uid": "7", "groups": ["team"], "extra": {"scopes": ["view"]}, "resourceAttributes": attributes})
         );
     }
-    reviewer.review_access(&review(None, Resource::Nodes)).await;
+    reviewer.review_access(&review(None, ReviewedResource::Nodes)).await;
     let attributes = &body(server.asked(EVERYWHERE).last().unwrap())["spec"]["resourceAttributes"];
     assert_eq!(*attributes, json!({"verb": "list", "group": "", "resource": "nodes"}));
 }
 
 #[tokio::test]
 async fn only_an_allow_that_nobody_denies_is_an_allow() {
-    for (status, verdict) in [
-        (json!({"allowed": true}), Verdict::Allowed),
-        (json!({"allowed": false}), Verdict::Denied),
-        (json!({"allowed": false, "evaluationError": "a webhook is away"}), Verdict::Denied),
-        (json!({"allowed": true, "denied": true}), Verdict::Denied),
+    for (status, decision) in [
+        (json!({"allowed": true}), Decision::Allowed),
+        (json!({"allowed": false}), Decision::Denied),
+        (json!({"allowed": false, "evaluationError": "a webhook is away"}), Decision::Denied),
+        (json!({"allowed": true, "denied": true}), Decision::Denied),
     ] {
         let server = Server::start({
             let status = status.clone();
             move |asked, _| reviewed(asked, status.clone())
         });
-        let asked = review(None, Resource::Rows(Kind::Wukong));
-        assert_eq!(reviewer(&server, false).await.review_access(&asked).await, verdict, "{status}");
+        let asked = review(None, ReviewedResource::Rows(Kind::Wukong));
+        assert_eq!(reviewer(&server, false).await.review_access(&asked).await, decision, "{status}");
     }
     for answer in [StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::OK] {
         let server = Server::start(move |_, _| (answer, "nonsense").into_response());
-        let asked = review(None, Resource::Rows(Kind::Wukong));
-        assert_eq!(reviewer(&server, false).await.review_access(&asked).await, Verdict::Failed, "{answer}");
+        let asked = review(None, ReviewedResource::Rows(Kind::Wukong));
+        assert_eq!(reviewer(&server, false).await.review_access(&asked).await, Decision::Failed, "{answer}");
     }
 }
 
 #[tokio::test]
 async fn where_only_some_namespaces_are_served_access_is_reviewed_in_these() {
     let server = Server::start(|asked, _| reviewed(asked, json!({"allowed": true})));
-    let asked = review(Some("shop"), Resource::Rows(Kind::Wukong));
-    assert_eq!(reviewer(&server, true).await.review_access(&asked).await, Verdict::Allowed);
+    let asked = review(Some("shop"), ReviewedResource::Rows(Kind::Wukong));
+    assert_eq!(reviewer(&server, true).await.review_access(&asked).await, Decision::Allowed);
     let path = "/apis/authorization.k8s.io/v1/namespaces/shop/localsubjectaccessreviews";
     assert_eq!(body(&server.asked(path)[0])["metadata"]["namespace"], "shop");
     assert!(server.asked(EVERYWHERE).is_empty());

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::follow_bindings;
-use wukong_core::access::{Hints, Subject, UserInfo};
+use wukong_core::access::{BindingHints, Subject, UserInfo};
 
 const ROLE_BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/rolebindings";
 const CLUSTER_ROLE_BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
@@ -25,8 +25,8 @@ fn event(kind: &str, object: &str) -> String {
 }
 
 /// The hints of bindings that each name one user.
-fn hints(bindings: &[(Option<&str>, &str, &str)]) -> Hints {
-    let mut hints = Hints::default();
+fn hints(bindings: &[(Option<&str>, &str, &str)]) -> BindingHints {
+    let mut hints = BindingHints::default();
     for (namespace, role, user) in bindings {
         hints.add(namespace.map(Into::into), [Subject::User((*user).into())], role);
     }
@@ -34,7 +34,7 @@ fn hints(bindings: &[(Option<&str>, &str, &str)]) -> Hints {
 }
 
 struct Follower {
-    hints: watch::Receiver<Option<Hints>>,
+    hints: watch::Receiver<Option<BindingHints>>,
     shutdown: CancellationToken,
 }
 
@@ -51,7 +51,7 @@ impl Follower {
     }
 
     /// Waits until these are the hints.
-    async fn until(&mut self, time: Duration, want: Option<Hints>) {
+    async fn until(&mut self, time: Duration, want: Option<BindingHints>) {
         let found = timeout(time, self.hints.wait_for(|hints| *hints == want)).await.is_ok();
         assert!(found, "{:?} instead of {want:?}", *self.hints.borrow());
     }
@@ -113,7 +113,8 @@ async fn a_change_of_a_binding_that_changes_no_right_publishes_nothing() {
     let ann = (Some("shop"), "Role/of-1", "ann");
     let want = hints(&[ann, (Some("shop"), "Role/of-2", "bob")]);
     follower.until(LONG, Some(want.clone())).await;
-    let places = |hints: &Hints| hints.places_of(&UserInfo { name: "ann".into(), ..UserInfo::default() });
+    let places =
+        |hints: &BindingHints| hints.places_of(&UserInfo { name: "ann".into(), ..UserInfo::default() });
     assert_eq!(places(&want), places(&hints(&[ann])), "what concerns bob does not concern ann");
 }
 

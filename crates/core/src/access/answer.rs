@@ -6,7 +6,7 @@ use super::{ALLOW_ENDS, ALLOW_ENDS_WAITING, RENEW_AFTER};
 
 /// The last answer to a question, and whether it is asked again.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct ReviewAnswer {
     /// Whether the last answer was an allow, and when it came.
     last: Option<(bool, Millis)>,
     /// Whether a valid allow is due for renewal, and the renewal is not answered yet.
@@ -15,7 +15,7 @@ pub(super) struct Answer {
     pub due: Millis,
 }
 
-impl Answer {
+impl ReviewAnswer {
     pub fn new(allowed: bool, now: Millis) -> Self {
         Self { last: Some((allowed, now)), waiting: false, due: now + RENEW_AFTER }
     }

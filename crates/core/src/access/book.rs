@@ -8,12 +8,12 @@ use std::{
 use model::{Millis, source::ReviewCounts};
 
 use super::{
-    CALM_AFTER, FORGET_AFTER, MOST_VIEWERS, Question, RETRY_AFTER, REVIEWS_A_SECOND, REVIEWS_AT_ONCE,
-    Resource, Review, SWEEP_A_SECOND, UserInfo, Verdict,
+    CALM_AFTER, Decision, FORGET_AFTER, MOST_VIEWERS, Question, RETRY_AFTER, REVIEWS_A_SECOND,
+    REVIEWS_AT_ONCE, Review, ReviewedResource, SWEEP_A_SECOND, UserInfo,
     budget::Budget,
-    hints::Hints,
+    hints::BindingHints,
     places::{Place, Places},
-    viewer::{Urgency, Viewer},
+    viewer::{Urgency, ViewerReviews},
 };
 use crate::{Snapshot, scope::Scope};
 
@@ -40,13 +40,13 @@ impl Standing {
 /// What is known about everybody's rights, and what is to be asked next.
 #[derive(Clone, Debug)]
 pub struct AccessBook {
-    viewers: HashMap<Arc<UserInfo>, Viewer>,
+    viewers: HashMap<Arc<UserInfo>, ViewerReviews>,
     /// The users who were forgotten since the last call of [`AccessBook::users_to_refresh`].
     forgotten: HashSet<Arc<UserInfo>>,
     /// The users in the order in which they take turns.
     turns: Vec<Arc<UserInfo>>,
     places: Places,
-    hints: Option<Hints>,
+    hints: Option<BindingHints>,
     /// When the bindings of a namespace have last changed, for as long as that counts.
     changed: HashMap<Arc<str>, Millis>,
     budget: Budget,
@@ -120,7 +120,7 @@ impl AccessBook {
             self.forget(&oldest);
         }
         self.forgotten.remove(&user);
-        let mut viewer = Viewer::new(now);
+        let mut viewer = ViewerReviews::new(now);
         if let Some(hints) = &self.hints {
             viewer.bindings = hints.places_of(&user);
             urge_bindings(&mut viewer, &self.places);
@@ -146,7 +146,7 @@ impl AccessBook {
             places.live.insert(place, at);
         }
         if places.live != self.places.live {
-            self.viewers.values_mut().for_each(Viewer::mark_changed);
+            self.viewers.values_mut().for_each(ViewerReviews::mark_changed);
         }
         let is_sparse = self.places.all.len() + added.len() > 2 * places.live.len() + 64;
         if is_sparse {
@@ -164,14 +164,14 @@ impl AccessBook {
         for (namespace, kind) in added {
             let place = Some(namespace);
             for viewer in self.viewers.values_mut().filter(|viewer| viewer.bindings.contains_key(&place)) {
-                let question = Question { namespace: place.clone(), resource: Resource::Rows(kind) };
+                let question = Question { namespace: place.clone(), resource: ReviewedResource::Rows(kind) };
                 viewer.urge(question, false, &self.places);
             }
         }
     }
 
     /// Takes over the bindings. `None` if they cannot be read.
-    pub fn hint(&mut self, hints: Option<Hints>, now: Millis) {
+    pub fn hint(&mut self, hints: Option<BindingHints>, now: Millis) {
         self.changed.retain(|_, at| now - *at < CALM_AFTER);
         let mut all_changed: HashSet<Arc<str>> = HashSet::new();
         for (user, viewer) in &mut self.viewers {
@@ -191,7 +191,7 @@ impl AccessBook {
         }
         self.changed.extend(all_changed.into_iter().map(|place| (place, now)));
         if hints.is_some() != self.hints.is_some() {
-            self.viewers.values_mut().for_each(Viewer::mark_changed);
+            self.viewers.values_mut().for_each(ViewerReviews::mark_changed);
         }
         self.hints = hints;
     }
@@ -246,7 +246,7 @@ impl AccessBook {
         &mut self,
         now: Millis,
         into: &mut Vec<Review>,
-        next: impl FnMut(&mut Viewer) -> Option<Question>,
+        next: impl FnMut(&mut ViewerReviews) -> Option<Question>,
     ) {
         self.pick_most(usize::MAX, now, into, next);
     }
@@ -258,7 +258,7 @@ impl AccessBook {
         most: usize,
         now: Millis,
         into: &mut Vec<Review>,
-        mut next: impl FnMut(&mut Viewer) -> Option<Question>,
+        mut next: impl FnMut(&mut ViewerReviews) -> Option<Question>,
     ) {
         let (mut picked, mut goes_on) = (0, true);
         while std::mem::take(&mut goes_on) {
@@ -288,11 +288,11 @@ impl AccessBook {
     }
 
     /// Takes the answer of a review.
-    pub fn answered(&mut self, review: Review, verdict: Verdict, now: Millis) {
+    pub fn answered(&mut self, review: Review, decision: Decision, now: Millis) {
         self.under_way = self.under_way.saturating_sub(1);
-        self.probe_at = (verdict == Verdict::Failed).then_some(now + RETRY_AFTER);
+        self.probe_at = (decision == Decision::Failed).then_some(now + RETRY_AFTER);
         if let Some(viewer) = self.viewers.get_mut(&review.user) {
-            let is_lost = viewer.answered(review.question, verdict, &self.places, now);
+            let is_lost = viewer.answered(review.question, decision, &self.places, now);
             if is_lost {
                 urge_bindings(viewer, &self.places);
             }
@@ -326,27 +326,27 @@ impl AccessBook {
 }
 
 /// Asks first about the namespaces that the user has bindings in.
-fn urge_bindings(viewer: &mut Viewer, places: &Places) {
+fn urge_bindings(viewer: &mut ViewerReviews, places: &Places) {
     let namespaces: Vec<_> = viewer.bindings.keys().flatten().cloned().collect();
     namespaces.iter().for_each(|namespace| urge(viewer, places, Some(namespace), false));
 }
 
 /// Asks first about what a binding of this place can have changed: a namespace's rows, or everything.
-fn urge(viewer: &mut Viewer, places: &Places, place: Option<&Arc<str>>, is_repeated: bool) {
+fn urge(viewer: &mut ViewerReviews, places: &Places, place: Option<&Arc<str>>, is_repeated: bool) {
     match place {
         Some(namespace) => {
-            let kinds = Resource::ALL.into_iter().filter_map(|resource| match resource {
-                Resource::Rows(kind) => Some(kind),
-                Resource::Nodes => None,
+            let kinds = ReviewedResource::ALL.into_iter().filter_map(|resource| match resource {
+                ReviewedResource::Rows(kind) => Some(kind),
+                ReviewedResource::Nodes => None,
             });
             for kind in kinds.filter(|kind| places.live.contains_key(&(namespace.clone(), *kind))) {
                 let question =
-                    Question { namespace: Some(namespace.clone()), resource: Resource::Rows(kind) };
+                    Question { namespace: Some(namespace.clone()), resource: ReviewedResource::Rows(kind) };
                 viewer.urge(question, is_repeated, places);
             }
         }
         None => {
-            for resource in Resource::ALL {
+            for resource in ReviewedResource::ALL {
                 viewer.urge(Question { namespace: None, resource }, false, places);
             }
             let allowed: Vec<_> = viewer.allowed().cloned().collect();

@@ -22,11 +22,11 @@ type BindingScope = Option<Arc<str>>;
 /// The bindings of each subject. Each place has a number that differs when what it binds the subject to has
 /// changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hints {
+pub struct BindingHints {
     subjects: HashMap<Subject, BTreeMap<BindingScope, u64>>,
 }
 
-impl Hints {
+impl BindingHints {
     /// Adds a binding: where it grants something, to whom, and the role. A binding's other parts change no right.
     pub fn add(&mut self, place: Option<Arc<str>>, subjects: impl IntoIterator<Item = Subject>, role: &str) {
         let mut hasher = DefaultHasher::new();

@@ -14,7 +14,7 @@ mod viewer;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use book::{AccessBook, Standing};
-pub use hints::{Hints, Subject};
+pub use hints::{BindingHints, Subject};
 
 use model::{Millis, vm::Kind};
 use serde::{Deserialize, Serialize};
@@ -40,12 +40,12 @@ impl UserInfo {
 
 /// What a user may list or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Resource {
+pub enum ReviewedResource {
     Rows(Kind),
     Nodes,
 }
 
-impl Resource {
+impl ReviewedResource {
     const ALL: [Self; 4] = [
         Self::Rows(Kind::Wukong),
         Self::Rows(Kind::VirtualMachine),
@@ -69,7 +69,7 @@ impl Resource {
 pub struct Question {
     /// `None` asks for the whole cluster.
     pub namespace: Option<Arc<str>>,
-    pub resource: Resource,
+    pub resource: ReviewedResource,
 }
 
 /// A question to ask Kubernetes now. Each must be answered with [`AccessBook::answered`].
@@ -81,7 +81,7 @@ pub struct Review {
 
 /// What Kubernetes said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     Allowed,
     Denied,
     /// No answer: the API server cannot be reached, or refuses the question.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use model::vm::Kind;
 
-use super::{Question, Resource};
+use super::{Question, ReviewedResource};
 
 /// A namespace, and a kind of rows in it.
 pub(super) type Place = (Arc<str>, Kind);
@@ -22,7 +22,8 @@ impl Places {
     /// Returns the question about the place that stands here. `None` if it holds no rows any more.
     pub fn question(&self, at: usize) -> Option<Question> {
         let place @ (namespace, kind) = self.all.get(at)?;
-        let question = || Question { namespace: Some(namespace.clone()), resource: Resource::Rows(*kind) };
+        let question =
+            || Question { namespace: Some(namespace.clone()), resource: ReviewedResource::Rows(*kind) };
         // One that came back stands further behind.
         (self.index_of(place)? == at).then(question)
     }
@@ -35,7 +36,7 @@ impl Places {
     /// Returns where the place of a question stands.
     pub fn index(&self, question: &Question) -> Option<usize> {
         match (&question.namespace, question.resource) {
-            (Some(namespace), Resource::Rows(kind)) => self.index_of(&(namespace.clone(), kind)),
+            (Some(namespace), ReviewedResource::Rows(kind)) => self.index_of(&(namespace.clone(), kind)),
             _ => None,
         }
     }

@@ -8,8 +8,8 @@ use std::{
 use model::{Millis, vm::Kind};
 
 use super::{
-    ACTIVE_FOR, Question, RETRY_AFTER, Resource, Verdict,
-    answer::Answer,
+    ACTIVE_FOR, Decision, Question, RETRY_AFTER, ReviewedResource,
+    answer::ReviewAnswer,
     places::{PlaceSet, Places},
 };
 use crate::scope::{Kinds, Scope};
@@ -26,15 +26,15 @@ pub(super) enum Urgency {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Viewer {
+pub(super) struct ViewerReviews {
     /// When the user last looked.
     pub seen: Millis,
     /// When what the user may see can differ from when it was last computed. `None` if only a call can change it.
     pub refresh_at: Option<Millis>,
-    /// The answers for the whole cluster, in the order of [`Resource::ALL`].
-    everywhere: [Answer; 4],
+    /// The answers for the whole cluster, in the order of [`ReviewedResource::ALL`].
+    everywhere: [ReviewAnswer; 4],
     /// The allows for single namespaces.
-    allowed: HashMap<Question, Answer>,
+    allowed: HashMap<Question, ReviewAnswer>,
     /// The same questions, ordered by when they are asked again.
     due: BTreeSet<(Millis, Question)>,
     /// Questions that are asked first: those that a binding hints at, or may have changed.
@@ -50,12 +50,12 @@ pub(super) struct Viewer {
     pub bindings: BTreeMap<Option<Arc<str>>, u64>,
 }
 
-impl Viewer {
+impl ViewerReviews {
     pub fn new(now: Millis) -> Self {
         Self {
             seen: now,
             refresh_at: Some(Millis::MIN),
-            everywhere: [Answer::default(); 4],
+            everywhere: [ReviewAnswer::default(); 4],
             allowed: HashMap::new(),
             due: BTreeSet::new(),
             urgent: BTreeMap::new(),
@@ -86,13 +86,13 @@ impl Viewer {
     /// Returns a question about the whole cluster that is due.
     pub fn next_everywhere(&mut self, now: Millis) -> Option<Question> {
         let due = |at: &usize| {
-            let question = Question { namespace: None, resource: Resource::ALL[*at] };
+            let question = Question { namespace: None, resource: ReviewedResource::ALL[*at] };
             self.everywhere[*at].due <= now && !self.asked.contains(&question)
         };
-        let at = (0..Resource::ALL.len()).find(due)?;
+        let at = (0..ReviewedResource::ALL.len()).find(due)?;
         // It is due again when its answer comes, or at once if it is urged meanwhile.
         self.everywhere[at].due = Millis::MAX;
-        Some(self.begin(Question { namespace: None, resource: Resource::ALL[at] }))
+        Some(self.begin(Question { namespace: None, resource: ReviewedResource::ALL[at] }))
     }
 
     /// Returns an allow of one namespace that is due for its renewal.
@@ -208,26 +208,28 @@ impl Viewer {
 
     /// Records an answer. Returns true if the user lost a cluster-wide right. Their namespaces were never
     /// reviewed, so they must be reviewed now.
-    pub fn answered(&mut self, question: Question, verdict: Verdict, places: &Places, now: Millis) -> bool {
+    pub fn answered(&mut self, question: Question, decision: Decision, places: &Places, now: Millis) -> bool {
         self.mark_changed();
         self.asked.remove(&question);
         match question.namespace {
-            None => self.answered_everywhere(question.resource, verdict, now),
+            None => self.answered_everywhere(question.resource, decision, now),
             Some(_) => {
-                self.answered_namespace(question, verdict, places, now);
+                self.answered_namespace(question, decision, places, now);
                 false
             }
         }
     }
 
-    fn answered_everywhere(&mut self, resource: Resource, verdict: Verdict, now: Millis) -> bool {
+    fn answered_everywhere(&mut self, resource: ReviewedResource, decision: Decision, now: Millis) -> bool {
         let answer = &mut self.everywhere[resource.index()];
-        let is_lost = answer.is_allow() && verdict == Verdict::Denied;
+        let is_lost = answer.is_allow() && decision == Decision::Denied;
         // What was urged while it was being asked may have changed since: the answer is asked for again.
         let is_urged = answer.due != Millis::MAX;
-        match verdict {
-            Verdict::Failed => answer.due = now + RETRY_AFTER,
-            Verdict::Allowed | Verdict::Denied => *answer = Answer::new(verdict == Verdict::Allowed, now),
+        match decision {
+            Decision::Failed => answer.due = now + RETRY_AFTER,
+            Decision::Allowed | Decision::Denied => {
+                *answer = ReviewAnswer::new(decision == Decision::Allowed, now)
+            }
         }
         if is_urged {
             answer.due = now;
@@ -239,18 +241,18 @@ impl Viewer {
         is_lost
     }
 
-    fn answered_namespace(&mut self, question: Question, verdict: Verdict, places: &Places, now: Millis) {
+    fn answered_namespace(&mut self, question: Question, decision: Decision, places: &Places, now: Millis) {
         // It may be there already: a question that was urged while it was being asked is answered twice.
         self.remove_due(&question);
         let is_urged = self.urgent.contains_key(&question);
         let is_denied = self.is_denied(&question, places);
-        match verdict {
-            Verdict::Allowed => {
-                let answer = Answer::new(true, now);
+        match decision {
+            Decision::Allowed => {
+                let answer = ReviewAnswer::new(true, now);
                 self.due.insert((answer.due, question.clone()));
                 self.allowed.insert(question, answer);
             }
-            Verdict::Denied => {
+            Decision::Denied => {
                 let was_allowed = self.allowed.remove(&question).is_some();
                 // A first answer that is older than the binding does not count.
                 if let Some(at) = places.index(&question).filter(|_| was_allowed || !is_urged) {
@@ -259,7 +261,7 @@ impl Viewer {
             }
             // An allow is asked again soon, and what was never answered before what was never asked. A known denial
             // stands until the sweep asks again.
-            Verdict::Failed => match self.allowed.get_mut(&question) {
+            Decision::Failed => match self.allowed.get_mut(&question) {
                 Some(answer) => {
                     answer.due = now + RETRY_AFTER;
                     self.due.insert((answer.due, question));
@@ -281,7 +283,7 @@ impl Viewer {
     pub fn checked(&self, places: &Places, hinted: bool, now: Millis) -> usize {
         let is_checked = |((namespace, kind), at): &(&(Arc<str>, Kind), &usize)| {
             let place = Some((*namespace).clone());
-            let question = Question { namespace: place.clone(), resource: Resource::Rows(*kind) };
+            let question = Question { namespace: place.clone(), resource: ReviewedResource::Rows(*kind) };
             let everywhere = &self.everywhere[question.resource.index()];
             if everywhere.allows(now) {
                 return true;
@@ -299,24 +301,26 @@ impl Viewer {
 
     /// Returns what the user may see, until when that holds, and whether it holds only because renewals wait.
     pub fn scope(&self, now: Millis) -> (Scope, Option<Millis>, bool) {
-        let standing = |answer: &&Answer| answer.allows(now);
+        let standing = |answer: &&ReviewAnswer| answer.allows(now);
         let mut everywhere = Kinds::default();
         let mut nodes = false;
-        for (_, resource) in self.everywhere.iter().zip(Resource::ALL).filter(|(answer, _)| standing(answer))
+        for (_, resource) in
+            self.everywhere.iter().zip(ReviewedResource::ALL).filter(|(answer, _)| standing(answer))
         {
             match resource {
-                Resource::Rows(kind) => everywhere = everywhere.with(kind),
-                Resource::Nodes => nodes = true,
+                ReviewedResource::Rows(kind) => everywhere = everywhere.with(kind),
+                ReviewedResource::Nodes => nodes = true,
             }
         }
         let mut namespaces: BTreeMap<Box<str>, Kinds> = BTreeMap::new();
         for (question, _) in self.allowed.iter().filter(|(_, answer)| standing(answer)) {
-            if let (Some(namespace), Resource::Rows(kind)) = (&question.namespace, question.resource) {
+            if let (Some(namespace), ReviewedResource::Rows(kind)) = (&question.namespace, question.resource)
+            {
                 let kinds = namespaces.entry((**namespace).into()).or_default();
                 *kinds = kinds.with(kind);
             }
         }
-        let ends = self.answers().filter(standing).filter_map(Answer::allows_until).min();
+        let ends = self.answers().filter(standing).filter_map(ReviewAnswer::allows_until).min();
         (Scope::new(everywhere, namespaces, nodes), ends, self.is_late(now))
     }
 
@@ -325,7 +329,7 @@ impl Viewer {
         self.answers().any(|answer| answer.is_late(now))
     }
 
-    fn answers(&self) -> impl Iterator<Item = &Answer> {
+    fn answers(&self) -> impl Iterator<Item = &ReviewAnswer> {
         self.everywhere.iter().chain(self.allowed.values())
     }
 
@@ -365,5 +369,5 @@ impl Viewer {
 
 /// Sorts behind every question.
 fn last_question() -> Question {
-    Question { namespace: Some("\u{10ffff}".into()), resource: Resource::Nodes }
+    Question { namespace: Some("\u{10ffff}".into()), resource: ReviewedResource::Nodes }
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
 use crate::access::{
-    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, FORGET_AFTER, Hints, Question, REVIEWS_A_SECOND,
-    REVIEWS_AT_ONCE, Resource, Review, SWEEP_A_SECOND, Standing, Subject, UserInfo, Verdict,
+    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, BindingHints, Decision, FORGET_AFTER, Question,
+    REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Review, ReviewedResource, SWEEP_A_SECOND, Standing, Subject, UserInfo,
 };
 use model::vm::Kind;
 
@@ -59,14 +59,15 @@ impl Cluster {
         }
     }
 
-    fn verdict(&self, review: &Review) -> Verdict {
+    fn decision(&self, review: &Review) -> Decision {
         let namespace = review.question.namespace.as_ref().map(|name| name.to_string());
         let has = |of: Option<String>| self.rights.contains(&(review.user.name.clone(), of));
-        let may = review.question.resource == Resource::Rows(Kind::Wukong) && (has(None) || has(namespace));
+        let may =
+            review.question.resource == ReviewedResource::Rows(Kind::Wukong) && (has(None) || has(namespace));
         match (self.away, may) {
-            (true, _) => Verdict::Failed,
-            (false, true) => Verdict::Allowed,
-            (false, false) => Verdict::Denied,
+            (true, _) => Decision::Failed,
+            (false, true) => Decision::Allowed,
+            (false, false) => Decision::Denied,
         }
     }
 
@@ -85,8 +86,8 @@ impl Cluster {
             self.now += TICK;
             while self.under_way.front().is_some_and(|(at, _)| *at <= self.now) {
                 let Some((_, review)) = self.under_way.pop_front() else { break };
-                let verdict = self.verdict(&review);
-                self.book.answered(review, verdict, self.now);
+                let decision = self.decision(&review);
+                self.book.answered(review, decision, self.now);
             }
         }
     }
@@ -157,7 +158,7 @@ fn an_allow_ends_after_a_minute_when_the_right_is_gone() {
 fn a_changed_binding_is_asked_about_within_two_seconds() {
     let mut cluster = Cluster::new(&["a", "b"], &[("ann", Some("a"))]);
     let bound = |namespaces: &[&str]| {
-        let mut hints = Hints::default();
+        let mut hints = BindingHints::default();
         for name in namespaces {
             hints.add(Some((*name).into()), [Subject::User("ann".into())], name);
         }
@@ -180,12 +181,12 @@ fn a_changed_binding_is_asked_about_within_two_seconds() {
 fn a_binding_of_a_group_and_of_the_whole_cluster_hints_too() {
     let ann = Arc::new(UserInfo { name: "ann".into(), groups: vec!["team".into()], ..UserInfo::default() });
     let mut cluster = Cluster::new(&["a"], &[("ann", None)]);
-    cluster.book.hint(Some(Hints::default()), cluster.now);
+    cluster.book.hint(Some(BindingHints::default()), cluster.now);
     cluster.book.see(&ann, cluster.now);
     cluster.run(&[], 2_000);
     assert!(cluster.book.standing(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
     cluster.rights.clear();
-    let mut hints = Hints::default();
+    let mut hints = BindingHints::default();
     hints.add(None, [Subject::Group("team".into())], "1");
     cluster.book.hint(Some(hints), cluster.now);
     cluster.run(&[], 2_000);
@@ -213,7 +214,7 @@ fn a_binding_that_changes_while_it_is_asked_about_is_asked_about_again() {
     for place in [None, Some("a")] {
         let mut cluster = Cluster::new(&["a"], &[("ann", place)]);
         let bound = |version: &str| {
-            let mut hints = Hints::default();
+            let mut hints = BindingHints::default();
             hints.add(place.map(Into::into), [Subject::User("ann".into())], version);
             Some(hints)
         };
@@ -225,7 +226,7 @@ fn a_binding_that_changes_while_it_is_asked_about_is_asked_about_again() {
         cluster.rights.clear();
         cluster.book.hint(bound("3"), cluster.now);
         for review in asked {
-            cluster.book.answered(review, Verdict::Allowed, cluster.now);
+            cluster.book.answered(review, Decision::Allowed, cluster.now);
         }
         cluster.run(&["ann"], 2_000);
         assert!(!cluster.sees("ann", "a"), "{place:?}");
@@ -238,7 +239,7 @@ fn a_question_that_is_urged_while_it_is_asked_is_renewed_once_a_period() {
     cluster.run(&["ann"], 2_000);
     cluster.latency = 500;
     for version in 0..20 {
-        let mut hints = Hints::default();
+        let mut hints = BindingHints::default();
         hints.add(Some("a".into()), [Subject::User("ann".into())], &version.to_string());
         cluster.book.hint(Some(hints), cluster.now);
         // Every second change comes while the review of the one before is under way.
@@ -268,7 +269,7 @@ fn nobody_is_asked_about_who_does_not_look_and_their_allows_end() {
 #[test]
 fn an_allow_that_ended_counts_as_not_checked_until_it_is_answered_again() {
     for (place, checked) in [(None, 0), (Some("a"), 1)] {
-        for hints in [None, Some(Hints::default())] {
+        for hints in [None, Some(BindingHints::default())] {
             let mut cluster = Cluster::new(&["a", "b"], &[("ann", place)]);
             cluster.book.hint(hints, cluster.now);
             cluster.run(&["ann"], 2_000);
@@ -288,7 +289,7 @@ fn an_allow_that_ended_counts_as_not_checked_until_it_is_answered_again() {
 fn one_who_loses_a_right_everywhere_keeps_their_namespaces() {
     let names: Vec<String> = (0..200).map(|n| format!("ns-{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut bound = Hints::default();
+    let mut bound = BindingHints::default();
     bound.add(Some("ns-150".into()), [Subject::User("ann".into())], "1");
     for (hints, limit) in [(Some(bound), 1_000), (None, 4_000)] {
         let mut cluster = Cluster::new(&names, &[("ann", None), ("ann", Some("ns-150"))]);
@@ -322,7 +323,7 @@ fn many_users_in_many_namespaces_stay_within_the_budget_and_all_get_their_turn()
         names.iter().zip(&namespaces).map(|(name, of)| (name.as_str(), Some(of.as_str()))).collect();
     let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
     let mut cluster = Cluster::new(&namespaces, &rights);
-    let mut hints = Hints::default();
+    let mut hints = BindingHints::default();
     for (name, of) in &rights {
         hints.add(Some(of.unwrap().into()), [Subject::User((*name).into())], "1");
     }
@@ -356,12 +357,12 @@ fn one_who_comes_late_or_loses_a_right_waits_for_nobodys_renewals() {
     users.push("late");
     cluster.run(&users, 5_000);
     assert!(cluster.standing("late").is_complete() && cluster.sees("late", "ns-30"));
-    let mut hints = Hints::default();
+    let mut hints = BindingHints::default();
     hints.add(Some("ns-0".into()), [Subject::User("late".into())], "1");
     cluster.book.hint(Some(hints), cluster.now);
     cluster.run(&users, 2_000);
     cluster.rights.remove(&("late".into(), Some("ns-0".into())));
-    cluster.book.hint(Some(Hints::default()), cluster.now);
+    cluster.book.hint(Some(BindingHints::default()), cluster.now);
     cluster.run(&users, 2_000);
     assert!(!cluster.sees("late", "ns-0"));
     cluster.run(&users, 120_000);

@@ -3,8 +3,8 @@
 use super::*;
 
 /// Binds these users in these namespaces.
-fn bound(bindings: &[(&str, &[&str])], role: &str) -> Option<Hints> {
-    let mut hints = Hints::default();
+fn bound(bindings: &[(&str, &[&str])], role: &str) -> Option<BindingHints> {
+    let mut hints = BindingHints::default();
     for (namespace, users) in bindings {
         let subjects = users.iter().map(|name| Subject::User((*name).into()));
         hints.add(Some((*namespace).into()), subjects, role);
@@ -33,7 +33,7 @@ fn what_was_answered_stays_checked_while_it_is_asked_again() {
 #[test]
 fn what_was_never_answered_is_not_checked_once_a_binding_hints_at_it() {
     let mut cluster = Cluster::new(&["a", "b"], &[("ann", Some("b"))]);
-    cluster.book.hint(Some(Hints::default()), cluster.now);
+    cluster.book.hint(Some(BindingHints::default()), cluster.now);
     cluster.book.see(&user("ann"), cluster.now);
     cluster.latency = 300;
     while !cluster.standing("ann").is_complete() {
@@ -51,7 +51,7 @@ fn what_was_never_answered_is_not_checked_once_a_binding_hints_at_it() {
 
 #[test]
 fn known_users_stay_complete_for_five_minutes_while_the_api_server_does_not_answer() {
-    for hints in [None, Some(Hints::default()), bound(&[("a", &["ann"]), ("b", &["ann"])], "1")] {
+    for hints in [None, Some(BindingHints::default()), bound(&[("a", &["ann"]), ("b", &["ann"])], "1")] {
         let mut cluster = Cluster::new(&["a", "b", "c"], &[("ann", Some("a"))]);
         cluster.book.hint(hints, cluster.now);
         cluster.run(&["ann"], 5_000);

@@ -15,7 +15,7 @@ fn no_standing_changes_of_a_user_who_is_not_to_refresh() {
         match round {
             400 => drop(cluster.rights.insert(("ann".into(), Some("c".into())))),
             900 => cluster.book.observe(&snapshot(&["a", "b", "c", "d"])),
-            1_500 => cluster.book.hint(Some(Hints::default()), cluster.now),
+            1_500 => cluster.book.hint(Some(BindingHints::default()), cluster.now),
             2_200 => cluster.away = true,
             3_000 => cluster.rights.clear(),
             3_500 => cluster.away = false,

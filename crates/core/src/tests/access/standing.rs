@@ -19,7 +19,7 @@ fn a_place_counts_as_checked_when_its_review_is_answered() {
 fn a_standing_stays_complete_while_the_sweep_asks() {
     let names: Vec<String> = (0..100).map(|n| format!("ns-{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    for hints in [None, Some(Hints::default())] {
+    for hints in [None, Some(BindingHints::default())] {
         let mut cluster = Cluster::new(&names, &[("ann", Some("ns-3"))]);
         cluster.book.hint(hints, cluster.now);
         cluster.latency = 150;
@@ -37,7 +37,7 @@ fn a_standing_stays_complete_while_the_sweep_asks() {
 fn a_standing_stays_complete_while_the_sweep_is_not_answered() {
     let names: Vec<String> = (0..100).map(|n| format!("ns-{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    for hints in [None, Some(Hints::default())] {
+    for hints in [None, Some(BindingHints::default())] {
         let mut cluster = Cluster::new(&names, &[("ann", None)]);
         cluster.rights.clear();
         cluster.book.hint(hints, cluster.now);
@@ -67,7 +67,7 @@ fn without_hints_every_namespace_is_asked_about_once_and_progress_is_told() {
 fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
     let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
     let bound = |version: &str| {
-        let mut hints = Hints::default();
+        let mut hints = BindingHints::default();
         hints.add(Some("a".into()), [Subject::User("ann".into())], version);
         Some(hints)
     };

@@ -29,7 +29,7 @@ use model::{
     vm::{Kind, Vm},
 };
 use wukong_core::{
-    access::{Hints, Resource, Review, UserInfo, Verdict},
+    access::{BindingHints, Decision, Review, ReviewedResource, UserInfo},
     observation::SourceError,
 };
 
@@ -41,7 +41,7 @@ pub struct Kubernetes(Mutex<State>);
 struct State {
     users: BTreeMap<String, UserInfo>,
     /// User, namespace (empty for all of them) and resource.
-    rights: BTreeSet<(String, String, Resource)>,
+    rights: BTreeSet<(String, String, ReviewedResource)>,
     is_away: bool,
     token_reviews: usize,
     access_reviews: usize,
@@ -72,14 +72,14 @@ impl Kubernetes {
         self.0.lock().users.remove(token);
     }
 
-    pub fn allow(&self, user: &str, namespace: &str, resource: Resource) {
+    pub fn allow(&self, user: &str, namespace: &str, resource: ReviewedResource) {
         self.0.lock().rights.insert((user.to_owned(), namespace.to_owned(), resource));
     }
 
     /// Allows to list the rows of every kind in a namespace.
     pub fn allow_rows(&self, user: &str, namespace: &str) {
         for kind in [Kind::Wukong, Kind::VirtualMachine, Kind::VirtualMachineInstance] {
-            self.allow(user, namespace, Resource::Rows(kind));
+            self.allow(user, namespace, ReviewedResource::Rows(kind));
         }
     }
 
@@ -121,19 +121,19 @@ impl Reviews for Kubernetes {
         async move { answer }.boxed()
     }
 
-    fn review_access(&self, review: Review) -> BoxFuture<'static, Verdict> {
+    fn review_access(&self, review: Review) -> BoxFuture<'static, Decision> {
         let mut state = self.0.lock();
         state.access_reviews += 1;
         let namespace = review.question.namespace.as_deref().unwrap_or_default();
         let has = |subject| state.rights.contains(&(subject, namespace.to_owned(), review.question.resource));
         let groups = review.user.groups.iter();
-        let verdict = match () {
-            () if state.is_away => Verdict::Failed,
-            () if has(review.user.name.clone()) => Verdict::Allowed,
-            () if groups.map(|group| of_group(group)).any(has) => Verdict::Allowed,
-            () => Verdict::Denied,
+        let decision = match () {
+            () if state.is_away => Decision::Failed,
+            () if has(review.user.name.clone()) => Decision::Allowed,
+            () if groups.map(|group| of_group(group)).any(has) => Decision::Allowed,
+            () => Decision::Denied,
         };
-        async move { verdict }.boxed()
+        async move { decision }.boxed()
     }
 }
 
@@ -146,7 +146,7 @@ fn of_group(group: &str) -> String {
 pub struct Gated {
     pub server: Server,
     pub kubernetes: Arc<Kubernetes>,
-    pub hints: watch::Sender<Option<Hints>>,
+    pub hints: watch::Sender<Option<BindingHints>>,
     shutdown: CancellationToken,
 }
 

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::server::http::tests::fixture::vm;
-use wukong_core::access::Resource;
+use wukong_core::access::ReviewedResource;
 
 /// Returns the text of a page without its tags, blanks joined.
 fn text(html: &str) -> String {
@@ -106,7 +106,7 @@ async fn without_the_right_to_list_nodes_a_node_is_a_name() {
     assert!(sources.contains("are shown only to users who can list every VM and node"), "{sources}");
     gated.kubernetes.add_user("root");
     gated.kubernetes.allow_rows("root", "");
-    gated.kubernetes.allow("root", "", Resource::Nodes);
+    gated.kubernetes.allow("root", "", ReviewedResource::Nodes);
     let root = gated.sign_in("root").await;
     for path in ["/groups", "/sources"] {
         let page = text(&page(&gated, &root, path).await);

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use super::fixture::*;
 use crate::server::http::tests::fixture::vm;
-use wukong_core::access::{Hints, Subject};
+use wukong_core::access::{BindingHints, Subject};
 
 /// The longest wait for an event, in the test's own time: signs of life come all the time.
 const TEST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -100,7 +100,7 @@ async fn a_right_that_is_revoked_in_mid_stream_gives_a_smaller_whole_view() {
 async fn with_bindings_to_watch_a_revoked_right_ends_within_two_seconds() {
     let gated = gated();
     let bind = |namespaces: &[&str]| {
-        let mut hints = Hints::default();
+        let mut hints = BindingHints::default();
         for namespace in namespaces {
             hints.add(Some((*namespace).into()), [Subject::User("ana".to_owned())], "1");
         }

@@ -46,7 +46,7 @@ use model::{
 };
 use wukong_core::{
     Limits, Snapshot,
-    access::Resource,
+    access::ReviewedResource,
     frame::Identity,
     history::HistoryStore,
     insight::{Findings, Running},
@@ -203,13 +203,13 @@ impl Cluster {
         let kubernetes = &self.gated.kubernetes;
         kubernetes.add_user(name);
         for kind in &rights.everywhere {
-            kubernetes.allow(name, "", Resource::Rows(*kind));
+            kubernetes.allow(name, "", ReviewedResource::Rows(*kind));
         }
         for (id, kind) in &rights.places {
-            kubernetes.allow(name, &namespace(*id), Resource::Rows(*kind));
+            kubernetes.allow(name, &namespace(*id), ReviewedResource::Rows(*kind));
         }
         if rights.nodes {
-            kubernetes.allow(name, "", Resource::Nodes);
+            kubernetes.allow(name, "", ReviewedResource::Nodes);
         }
         let session = match self.way {
             Way::Token => self.gated.sign_in(name).await,
