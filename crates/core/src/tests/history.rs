@@ -248,7 +248,7 @@ fn a_change_of_up_to_a_hundredth_is_no_new_size() {
 }
 
 #[test]
-fn an_archive_fills_gaps_and_overwrites_nothing() {
+fn a_long_term_history_fills_gaps_and_overwrites_nothing() {
     let store = HistoryStore::default();
     record(&store, START + 30_000, 100, 15_000, START + 30_000);
     let point = Point::from_tenths(777);

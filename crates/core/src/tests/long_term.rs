@@ -1,4 +1,4 @@
-//! What an long_term's answer says of a VM, and in which pieces it is asked for.
+//! What a long-term history's answer says of a VM, and in which pieces it is asked for.
 
 use super::{
     history::{HOUR, MINUTE, START, figure, missing, vm_of},

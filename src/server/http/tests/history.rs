@@ -1,4 +1,4 @@
-//! Histories through the router: from memory, from an long_term that the test plays, and from neither.
+//! Histories through the router: from memory, from a long-term history that the test plays, and from neither.
 
 use std::{
     sync::{
@@ -86,7 +86,7 @@ impl HistoryServer {
     }
 }
 
-/// Returns an long_term that gives everybody this answer, and the number of queries so far.
+/// Returns a long-term history that gives everybody this answer, and the number of queries so far.
 fn long_term(answer: LongTermResult) -> (LongTermHistory, Arc<AtomicUsize>) {
     let (long_term, mut questions) = LongTermHistory::new();
     let queries = Arc::new(AtomicUsize::new(0));
@@ -158,7 +158,7 @@ async fn an_invalid_parameter_names_its_field() {
 }
 
 #[tokio::test]
-async fn a_long_span_without_an_archive_says_how_to_configure_one() {
+async fn a_long_span_without_a_long_term_history_says_how_to_configure_one() {
     let server = HistoryServer::new(None);
     for span in ["7d", "30d"] {
         let history = server.get(&format!("/api/vms/web/history?span={span}")).await.json();
@@ -173,7 +173,7 @@ async fn a_long_span_without_an_archive_says_how_to_configure_one() {
 }
 
 #[tokio::test]
-async fn an_archive_is_asked_once_for_all_viewers() {
+async fn a_long_term_history_is_asked_once_for_all_viewers() {
     let (long_term, queries) = long_term(half_a_core());
     let server = HistoryServer::new(Some(long_term));
     let looks = (0..5).map(|_| server.get("/api/vms/web/history?span=7d"));
@@ -190,7 +190,7 @@ async fn an_archive_is_asked_once_for_all_viewers() {
 }
 
 #[tokio::test]
-async fn a_page_is_rendered_after_the_archive_has_answered() {
+async fn a_page_is_rendered_after_the_long_term_history_has_answered() {
     let (long_term, queries) = long_term(half_a_core());
     let server = HistoryServer::new(Some(long_term));
     server.get("/vms/shop/web").await;
@@ -222,7 +222,7 @@ async fn a_page_and_its_prefetch_read_an_address_alike() {
 }
 
 #[tokio::test]
-async fn a_failed_archive_gives_a_reason_and_no_zeros() {
+async fn a_failed_long_term_history_gives_a_reason_and_no_zeros() {
     let error = SourceError { reason: Reason::Unreachable, detail: "Prometheus cannot be reached".into() };
     let (long_term, queries) = long_term(Err(error));
     let server = HistoryServer::new(Some(long_term));

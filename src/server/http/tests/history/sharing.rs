@@ -2,15 +2,15 @@
 
 use super::*;
 
-/// How long an answer of the slow long_term takes.
+/// How long an answer of the slow long-term history takes.
 const SLOW: Duration = Duration::from_secs(1);
-/// Longest time of an answer that waits for nothing: far less than the other two.
-const AT_ONCE: Duration = Duration::from_millis(700);
+/// Longest time of an answer that waits for nothing: the time is paused.
+const AT_ONCE: Duration = Duration::from_millis(1);
 const GREEDY: [u8; 4] = [192, 0, 2, 1];
 const MODEST: [u8; 4] = [192, 0, 2, 2];
 
-/// Returns an long_term that answers every query after this time.
-fn slow_archive(takes: Duration) -> LongTermHistory {
+/// Returns a long-term history that answers every query after this time.
+fn slow_history(takes: Duration) -> LongTermHistory {
     let (long_term, mut questions) = LongTermHistory::new();
     tokio::spawn(async move {
         loop {
@@ -35,9 +35,9 @@ fn long(n: usize) -> String {
     format!("/api/vms/vm-{n:03}/history?span=7d")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_long_spans_of_one_viewer_do_not_starve_others() {
-    let server = HistoryServer::of(many(), Some(slow_archive(SLOW)));
+    let server = HistoryServer::of(many(), Some(slow_history(SLOW)));
     let begun = Instant::now();
     let greedy = async {
         let ask = async |n| (server_get(&server, GREEDY, &long(n)).await, begun.elapsed());
@@ -65,9 +65,9 @@ async fn server_get(server: &HistoryServer, peer: [u8; 4], url: &str) -> Value {
     answer.json()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_busy_answer_is_not_cached_for_the_next_viewer() {
-    let server = HistoryServer::of(many(), Some(slow_archive(SLOW)));
+    let server = HistoryServer::of(many(), Some(slow_history(SLOW)));
     let greedy = join_all((0..20).map(async |n| server_get(&server, GREEDY, &long(n)).await));
     let modest = async {
         sleep(Duration::from_millis(100)).await;
@@ -78,9 +78,9 @@ async fn a_busy_answer_is_not_cached_for_the_next_viewer() {
     assert_eq!(modest["lacks"], Value::Null);
 }
 
-#[tokio::test]
-async fn a_slow_archive_delays_only_the_pages_that_ask_it() {
-    let server = HistoryServer::of(many(), Some(slow_archive(Duration::from_secs(3600))));
+#[tokio::test(start_paused = true)]
+async fn a_slow_history_delays_only_the_pages_that_ask_it() {
+    let server = HistoryServer::of(many(), Some(slow_history(Duration::from_secs(3600))));
     let begun = Instant::now();
     let asking = join_all((0..20).map(async |n| server_get(&server, GREEDY, &long(n)).await));
     let others = async {
@@ -124,9 +124,9 @@ async fn answers_for_one_viewer_do_not_evict_those_for_another() {
     assert_eq!(queries.load(Ordering::SeqCst), before + 1, "their own oldest is gone");
 }
 
-/// The long_term is asked, and never answers.
+/// The long-term history is asked, and never answers.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_waits_for_an_archive_delays_no_other() {
+async fn a_request_that_waits_for_long_term_history_delays_no_other() {
     let (long_term, questions) = LongTermHistory::new();
     let server = HistoryServer::new(Some(long_term));
     let vm = ["/vms/shop/web?span=7d", "/vms/shop/%77eb?span=30d", "/vms/shop/web?span=%37d"];
