@@ -113,10 +113,23 @@ impl AccessBook {
         self.forgotten.insert(user.clone());
     }
 
+    /// Returns the user who did not look for the longest time. If more than half of all users are service accounts
+    /// of one namespace, it is one of these: their tenant could make any number of them.
+    fn least_recent(&self) -> Option<Arc<UserInfo>> {
+        let mut accounts: HashMap<&str, usize> = HashMap::new();
+        for namespace in self.viewers.keys().filter_map(|user| user.account_namespace()) {
+            *accounts.entry(namespace).or_default() += 1;
+        }
+        let crowd = accounts.into_iter().find(|(_, count)| *count > self.viewers.len() / 2);
+        let crowd = crowd.map(|(namespace, _)| namespace);
+        let candidates = self.viewers.iter();
+        let candidates = candidates.filter(|(user, _)| crowd.is_none() || user.account_namespace() == crowd);
+        candidates.min_by_key(|(_, viewer)| viewer.seen).map(|(user, _)| user.clone())
+    }
+
     fn admit(&mut self, user: Arc<UserInfo>, now: Millis) {
         while self.viewers.len() >= MOST_VIEWERS {
-            let Some(oldest) = self.viewers.iter().min_by_key(|(_, viewer)| viewer.seen) else { break };
-            let oldest = oldest.0.clone();
+            let Some(oldest) = self.least_recent() else { break };
             self.forget(&oldest);
         }
         self.forgotten.remove(&user);

@@ -99,7 +99,8 @@ pub const ALLOW_ENDS_WAITING: Millis = 300_000;
 pub const ACTIVE_FOR: Millis = 120_000;
 /// Users who did not look for this long are forgotten.
 pub const FORGET_AFTER: Millis = 600_000;
-/// Most users that are kept. Beyond it, the one who did not look for the longest time is forgotten.
+/// Most users that are kept. Beyond it, the one who did not look for the longest time is forgotten; one of the service
+/// accounts of a namespace if these are more than half.
 pub const MOST_VIEWERS: usize = 2_000;
 /// A binding that changes again within this time is asked about after everything else: its author could
 /// change it without end.

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
 use crate::access::{
-    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, BindingHints, Decision, FORGET_AFTER, Question,
-    REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Review, ReviewedResource, SWEEP_A_SECOND, Standing, Subject, UserInfo,
+    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, BindingHints, Decision, FORGET_AFTER,
+    MOST_VIEWERS, Question, REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Review, ReviewedResource, SWEEP_A_SECOND,
+    Standing, Subject, UserInfo,
 };
 use model::vm::Kind;
 

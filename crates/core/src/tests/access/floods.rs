@@ -105,3 +105,26 @@ fn a_right_is_revoked_in_two_seconds_while_bindings_of_everybody_change() {
         assert!(change < 87 || !cluster.sees("user-7", "own"), "revoked {change}");
     }
 }
+
+/// A tenant may make any number of service accounts.
+#[test]
+fn accounts_of_one_namespace_push_nobody_else_out() {
+    let mut book = AccessBook::default();
+    let account = |n: usize| user(&format!("system:serviceaccount:greedy:{n}"));
+    let others = ["ann".to_owned(), "system:serviceaccount:shop:robot".to_owned()];
+    others.iter().for_each(|name| book.see(&user(name), NOW));
+    for n in 0..2 * MOST_VIEWERS {
+        book.see(&account(n), NOW + 1);
+    }
+    for name in &others {
+        assert!(book.standing(&user(name), NOW).is_some(), "{name}");
+    }
+    assert!(book.standing(&account(0), NOW).is_none());
+    // People do not count together: the one who looked first makes room.
+    let mut book = AccessBook::default();
+    for n in 0..=MOST_VIEWERS {
+        book.see(&user(&format!("person-{n}")), NOW + n as Millis);
+    }
+    assert!(book.standing(&user("person-0"), NOW).is_none());
+    assert!(book.standing(&user("person-1"), NOW).is_some());
+}
