@@ -171,7 +171,8 @@ fn guest(GuestFacts { instance, memory, counters }: &GuestFacts) {
     assert!(interfaces.len() <= MOST_INTERFACES && drives.len() <= MOST_DRIVES);
     for InterfaceCounters { name, receive, transmit } in interfaces {
         assert!(is_identifier(name));
-        [receive, transmit].iter().flat_map(|of| [of.bytes, of.errors, of.drops]).for_each(credible);
+        let traffic = [receive, transmit].into_iter();
+        traffic.flat_map(|of| [of.bytes, of.packets, of.errors, of.drops]).for_each(credible);
     }
     for DriveCounters { name, read, write } in drives {
         assert!(is_identifier(name));

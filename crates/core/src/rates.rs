@@ -138,14 +138,14 @@ impl Window {
     }
 
     fn interface(self, old: Option<&InterfaceCounters>, new: &InterfaceCounters) -> InterfaceRates {
-        let traffic = |of: &TrafficCounters| [of.bytes, of.errors, of.drops];
         let counters = |of: &InterfaceCounters| {
-            let ([a, b, c], [d, e, f]) = (traffic(&of.receive), traffic(&of.transmit));
-            [a, b, c, d, e, f]
+            let TrafficCounters { bytes: a, packets: b, errors: c, drops: d } = of.receive;
+            let TrafficCounters { bytes: e, packets: f, errors: g, drops: h } = of.transmit;
+            [a, b, c, d, e, f, g, h]
         };
-        let [a, b, c, d, e, f] = self.rates(old.map_or([None; 6], counters), counters(new));
-        let rates = |bytes, errors, drops| TrafficRates { bytes, errors, drops };
-        InterfaceRates { name: new.name.clone(), receive: rates(a, b, c), transmit: rates(d, e, f) }
+        let [a, b, c, d, e, f, g, h] = self.rates(old.map_or([None; 8], counters), counters(new));
+        let rates = |bytes, packets, errors, drops| TrafficRates { bytes, packets, errors, drops };
+        InterfaceRates { name: new.name.clone(), receive: rates(a, b, c, d), transmit: rates(e, f, g, h) }
     }
 
     fn drive(self, old: Option<&DriveCounters>, new: &DriveCounters) -> DriveRates {

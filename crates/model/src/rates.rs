@@ -53,6 +53,7 @@ pub struct InterfaceRates {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficRates {
     pub bytes: Option<Rate>,
+    pub packets: Option<Rate>,
     pub errors: Option<Rate>,
     /// Dropped packets.
     pub drops: Option<Rate>,

@@ -90,9 +90,11 @@ pub const FAMILIES: &[Family] = &[
     always("network_receive_bytes_total", ONE, Field::Interface(|of| &mut of.receive.bytes)),
     always("network_receive_errors_total", ONE, Field::Interface(|of| &mut of.receive.errors)),
     always("network_receive_packets_dropped_total", ONE, Field::Interface(|of| &mut of.receive.drops)),
+    always("network_receive_packets_total", ONE, Field::Interface(|of| &mut of.receive.packets)),
     always("network_transmit_bytes_total", ONE, Field::Interface(|of| &mut of.transmit.bytes)),
     always("network_transmit_errors_total", ONE, Field::Interface(|of| &mut of.transmit.errors)),
     always("network_transmit_packets_dropped_total", ONE, Field::Interface(|of| &mut of.transmit.drops)),
+    always("network_transmit_packets_total", ONE, Field::Interface(|of| &mut of.transmit.packets)),
     always("storage_iops_read_total", ONE, Field::Drive(|drive| &mut drive.read.operations)),
     always("storage_iops_write_total", ONE, Field::Drive(|drive| &mut drive.write.operations)),
     until_1_0("storage_read_times_ms_total", MILLISECONDS, READ_TIME),
@@ -179,7 +181,7 @@ mod tests {
         old.insert("vcpu".into());
         assert_eq!(old, new);
         assert_eq!(places(V1_1), new);
-        assert_eq!(new.len(), 22);
+        assert_eq!(new.len(), 24);
     }
 
     #[test]

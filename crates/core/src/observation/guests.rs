@@ -81,6 +81,7 @@ pub struct InterfaceCounters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrafficCounters {
     pub bytes: Option<u64>,
+    pub packets: Option<u64>,
     pub errors: Option<u64>,
     pub drops: Option<u64>,
 }

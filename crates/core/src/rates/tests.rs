@@ -18,7 +18,12 @@ fn run(instance: &str, node: &str) -> GuestRun {
 /// The counters of a guest that has run for this many milliseconds, with one interface and one drive.
 fn counters(uptime: Millis) -> GuestCounters {
     let counted = |per_second: u64| Some(u64::try_from(uptime).unwrap() * per_second / 1000);
-    let traffic = TrafficCounters { bytes: counted(BYTES), errors: Some(0), drops: Some(3) };
+    let traffic = TrafficCounters {
+        bytes: counted(BYTES),
+        packets: counted(BYTES / 100),
+        errors: Some(0),
+        drops: Some(3),
+    };
     let operations =
         OperationCounters { bytes: counted(BYTES), operations: counted(OPERATIONS), time: counted(WAITED) };
     GuestCounters {
@@ -70,6 +75,7 @@ fn a_rate_is_the_growth_between_two_samples() {
     assert!(rates.iter().all(|(want, got)| *want as f64 == *got), "{rates:?}");
     let interface = &of.interfaces[0];
     assert_eq!((interface.receive.errors, interface.transmit.drops), (Some(Rate(0)), Some(Rate(0))));
+    assert_eq!(interface.transmit.packets, Some(Rate(BYTES / 100 * 1000)));
     assert_eq!(of.drives[0].read.latency, Some(WAITED / OPERATIONS), "time ÷ operations");
     assert_eq!(of.contention, Some(7_500), "150 ms of each second of 2 vCPUs are 7.5 %");
 }
@@ -306,7 +312,7 @@ proptest! {
 prop_compose! {
     fn any_counters()(cpu_time in any::<Option<u64>>(), delay in any::<Option<(u64, u32)>>(), swap_in in any::<Option<u64>>(),
         names in prop::collection::vec("[ab]", 0..3), a in any::<Option<u64>>(), b in any::<Option<u64>>(), c in any::<Option<u64>>()) -> GuestCounters {
-        let traffic = TrafficCounters { bytes: a, errors: b, drops: c };
+        let traffic = TrafficCounters { bytes: a, packets: c, errors: b, drops: c };
         let operations = OperationCounters { bytes: a, operations: b, time: c };
         GuestCounters {
             cpu_time,

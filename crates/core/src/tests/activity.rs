@@ -22,7 +22,12 @@ fn found() -> ClusterState {
 
 /// The guest of `a/web` that has run for so many seconds: it receives 2 KiB and transmits 1 KiB a second.
 fn guest(seconds: u64) -> GuestFacts {
-    let traffic = |bytes| TrafficCounters { bytes: Some(bytes), errors: Some(0), drops: Some(0) };
+    let traffic = |bytes| TrafficCounters {
+        bytes: Some(bytes),
+        packets: Some(bytes / KIB),
+        errors: Some(0),
+        drops: Some(0),
+    };
     let operations = OperationCounters {
         bytes: Some(seconds * 4 * KIB),
         operations: Some(seconds),

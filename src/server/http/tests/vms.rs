@@ -57,7 +57,7 @@ async fn what_a_guest_does_has_units_a_source_and_a_window() {
     let rate = |per_second: u64| Some(Rate(per_second * 1000));
     let read = OperationRates { bytes: rate(4096), operations: rate(2), latency: Some(1_500_000) };
     let idle = OperationRates { bytes: rate(0), operations: rate(0), latency: None };
-    let traffic = |bytes| TrafficRates { bytes: rate(bytes), errors: rate(0), drops: None };
+    let traffic = |bytes| TrafficRates { bytes: rate(bytes), packets: rate(3), errors: rate(0), drops: None };
     let interface = InterfaceRates { name: "default".into(), receive: traffic(7), transmit: traffic(5) };
     let rates = GuestRates {
         interfaces: [interface].into(),

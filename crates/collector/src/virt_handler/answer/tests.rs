@@ -16,6 +16,7 @@ kubevirt_vmi_memory_usable_bytes{name="web",namespace="prod",node="n1"} 3e+09
 kubevirt_vmi_memory_swap_in_traffic_bytes{name="web",namespace="prod",node="n1"} 4096
 kubevirt_vmi_network_receive_bytes_total{interface="default",name="web",namespace="prod",node="n1"} 1e+06
 kubevirt_vmi_network_transmit_bytes_total{interface="default",name="web",namespace="prod",node="n1"} 2e+06
+kubevirt_vmi_network_transmit_packets_total{interface="default",name="web",namespace="prod",node="n1"} 1500
 kubevirt_vmi_network_receive_bytes_total{interface="storage",name="web",namespace="prod",node="n1"} 7
 kubevirt_vmi_network_traffic_bytes_total{interface="default",name="web",namespace="prod",node="n1",type="rx"} 1e+06
 kubevirt_vmi_node_cpu_affinity{name="web",namespace="prod",node="n1"} 2
@@ -56,6 +57,7 @@ fn the_counters_of_each_guest_are_read() {
         (&*default.name, default.receive.bytes, default.transmit.bytes),
         ("default", Some(1_000_000), Some(2_000_000))
     );
+    assert_eq!((default.receive.packets, default.transmit.packets), (None, Some(1500)));
     assert_eq!((&*storage.name, storage.receive.bytes, storage.transmit.bytes), ("storage", Some(7), None));
     let [root] = counters.drives.as_slice() else { panic!("{:?}", counters.drives) };
     assert_eq!((root.read.operations, root.read.time, root.write.time), (Some(40), Some(80_000_000), None));

@@ -163,8 +163,8 @@ impl Maker {
     }
 
     fn traffic(&mut self) -> TrafficRates {
-        let [bytes, errors, drops] = std::array::from_fn(|_| Some(self.rate()));
-        TrafficRates { bytes, errors, drops }
+        let [bytes, packets, errors, drops] = std::array::from_fn(|_| Some(self.rate()));
+        TrafficRates { bytes, packets, errors, drops }
     }
 
     /// With a latency of whole seconds.

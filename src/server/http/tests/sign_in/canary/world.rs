@@ -150,7 +150,8 @@ fn add_activity(facts: &mut Facts, activity: &Activity) {
     let rates = known.rates.iter();
     let devices = rates.clone().flat_map(|rates| rates.interfaces.iter());
     let traffic = devices.flat_map(|of| [of.receive, of.transmit]);
-    let mut all: Vec<Option<Rate>> = traffic.flat_map(|of| [of.bytes, of.errors, of.drops]).collect();
+    let mut all: Vec<Option<Rate>> =
+        traffic.flat_map(|of| [of.bytes, of.packets, of.errors, of.drops]).collect();
     let drives = rates.flat_map(|rates| rates.drives.iter()).flat_map(|of| [of.read, of.write]);
     let storage = known.storage.iter().flat_map(|of| [of.read, of.write]);
     for OperationRates { bytes, operations, latency } in drives.chain(storage) {
