@@ -21,8 +21,9 @@ const REASONS: &str = include_str!("../../docs/reasons.md");
 const SECURITY: &str = include_str!("../../docs/security.md");
 const SIGN_IN: &str = include_str!("../../docs/sign-in.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
-const PAGES: [&str; 10] =
-    [README, CHINESE, CONNECTING, DEPLOY, EVENTS, HISTORY, REASONS, SECURITY, SIGN_IN, SOURCES];
+const VM: &str = include_str!("../../docs/vm.md");
+const PAGES: [&str; 11] =
+    [README, CHINESE, CONNECTING, DEPLOY, EVENTS, HISTORY, REASONS, SECURITY, SIGN_IN, SOURCES, VM];
 
 #[test]
 fn every_source_is_explained() {

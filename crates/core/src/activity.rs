@@ -123,14 +123,17 @@ fn storage(rates: &GuestRates) -> Part<Storage> {
 
 /// Why the sum over all devices is not known.
 fn incomplete(left_out: bool, is_empty: bool) -> Box<Missing> {
-    if left_out {
-        Box::new(Reason::TooLarge.into())
-    } else if is_empty {
-        Box::new(Reason::NotReported.into())
+    if left_out || is_empty {
+        uncounted_device(left_out)
     } else {
         // One of them was plugged in, or started over.
         first_sample()
     }
+}
+
+/// Why a device is not among those that are counted.
+pub(super) fn uncounted_device(left_out: bool) -> Box<Missing> {
+    Box::new(if left_out { Reason::TooLarge } else { Reason::NotReported }.into())
 }
 
 fn contention(rates: &GuestRates, handler: Option<&NodeHandler>) -> Part<u32> {
@@ -146,7 +149,7 @@ fn contention(rates: &GuestRates, handler: Option<&NodeHandler>) -> Part<u32> {
     })
 }
 
-fn first_sample() -> Box<Missing> {
+pub(super) fn first_sample() -> Box<Missing> {
     Box::new(Missing { fix: fix::next_sample(), ..Missing::from(Reason::FirstSample) })
 }
 

@@ -47,8 +47,9 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
 pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
     let Some(frame) = frame_change(&before.frame, &after.frame) else { return Outcome::Other };
     let vm = (before.vm != after.vm).then(|| after.vm.clone());
-    let same = vm.is_none() && is_same(&before.frame, &frame);
-    if same { Outcome::Same } else { Outcome::Change(VmChange { frame, vm }) }
+    let details = (before.details != after.details).then(|| after.details.clone());
+    let same = vm.is_none() && details.is_none() && is_same(&before.frame, &frame);
+    if same { Outcome::Same } else { Outcome::Change(VmChange { frame, vm, details }) }
 }
 
 /// Compares two sources pages.

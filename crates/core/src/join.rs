@@ -351,5 +351,6 @@ fn describe(
         volumes,
         guest,
         activity: Activity::default(),
+        instance: entry.instance.map(|instance| instance.details.clone()),
     }
 }

@@ -10,6 +10,7 @@ pub mod backfill;
 mod containers;
 mod counted_guests;
 pub mod delta;
+pub mod details;
 mod disk_content;
 mod disk_owner;
 mod fix;

@@ -4,7 +4,6 @@
 //! `collector` makes these out of wire types and sends them as [`Observation`]s; nothing here knows
 //! Kubernetes JSON.
 
-mod disks;
 mod error;
 mod filesystems;
 mod guests;
@@ -16,8 +15,9 @@ mod samples;
 
 use std::{net::IpAddr, sync::Arc};
 
+pub use model::instance::{Bus, DiskKind, InstanceDetails, InstanceDisk, InstanceInterface};
+
 pub use self::{
-    disks::{Bus, DiskKind, InstanceDisk},
     error::SourceError,
     filesystems::{Devices, Filesystem},
     guests::{

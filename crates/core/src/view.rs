@@ -14,6 +14,7 @@ use model::{
 
 use super::{
     Visible,
+    details::details,
     frame::{Identity, frame},
     map,
     select::Selection,
@@ -53,7 +54,8 @@ pub fn map_names(visible: &Visible, query: &Query, group: &str, block: u32) -> M
 /// Returns the page of one VM; its `vm` is `None` if the VM is not known.
 pub fn vm(visible: &Visible, identity: &Identity, namespace: &str, name: &str, now: Millis) -> VmView {
     let vm = find(visible, namespace, name);
-    VmView { frame: frame(visible, identity, now), vm: vm.cloned() }
+    let details = vm.map(details).unwrap_or_default();
+    VmView { frame: frame(visible, identity, now), vm: vm.cloned(), details }
 }
 
 /// Finds a VM by namespace and name; if several kinds share the name, the first one.

@@ -3,6 +3,8 @@
 
 use super::{Lang, Render};
 use model::{
+    activity::{Activity, GuestActivity, Part},
+    details::VmDetails,
     figure::{Figure, Missing},
     groups::GroupsView,
     message::Message,
@@ -104,6 +106,52 @@ impl Localize for Vm {
     }
 }
 
+impl<T> Localize for Part<T> {
+    fn localize(&mut self, lang: Lang) {
+        if let Err(missing) = self {
+            missing.localize(lang);
+        }
+    }
+}
+
+impl Localize for Activity {
+    fn localize(&mut self, lang: Lang) {
+        match self {
+            Self::Missing(missing) => missing.localize(lang),
+            Self::Known(known) => {
+                // Destructured, so that a new part does not compile until it is localized here.
+                let GuestActivity {
+                    source: _,
+                    at: _,
+                    window_ms: _,
+                    stale: _,
+                    memory,
+                    swap,
+                    major_faults,
+                    network,
+                    storage,
+                    contention,
+                    rates: _,
+                } = &mut **known;
+                memory.localize(lang);
+                swap.localize(lang);
+                major_faults.localize(lang);
+                network.localize(lang);
+                storage.localize(lang);
+                contention.localize(lang);
+            }
+        }
+    }
+}
+
+impl Localize for VmDetails {
+    fn localize(&mut self, lang: Lang) {
+        self.activity.localize(lang);
+        self.interfaces.iter_mut().for_each(|interface| interface.rates.localize(lang));
+        self.drives.iter_mut().for_each(|drive| drive.rates.localize(lang));
+    }
+}
+
 impl Localize for SourceHealth {
     fn localize(&mut self, lang: Lang) {
         self.error.localize(lang);
@@ -129,6 +177,7 @@ impl Localize for VmView {
     fn localize(&mut self, lang: Lang) {
         self.frame.localize(lang);
         self.vm.localize(lang);
+        self.details.localize(lang);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a guest does and what its own system sees: its memory, paging, network, drives, and how long its vCPUs wait.
-//! The core computes it from the counters of one source; REST shows it.
+//! The core computes it from the counters of one source; pages and REST show it.
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The activity of one VM, or why nothing is known of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activity {
     Known(Box<GuestActivity>),
     Missing(Box<Missing>),
@@ -23,7 +23,7 @@ pub enum Activity {
 pub type Part<T> = Result<T, Box<Missing>>;
 
 /// The activity of one guest. Its parts are of one sample.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestActivity {
     pub source: Source,
     /// When it was sampled.
@@ -39,12 +39,13 @@ pub struct GuestActivity {
     pub storage: Part<Storage>,
     /// How much of their time the vCPUs waited for a CPU of the host, in thousandths of a percent.
     pub contention: Part<u32>,
-    /// The rates of each interface and drive; `None` if the sample is the first one.
+    /// The rates of each interface and drive; `None` if the sample is the first one. `details` has them by device.
+    #[serde(skip)]
     pub rates: Option<Arc<GuestRates>>,
 }
 
 /// Memory in bytes as the guest's own system sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryUse {
     /// What the guest cannot give up.
     pub used: u64,
@@ -52,21 +53,21 @@ pub struct MemoryUse {
 }
 
 /// Bytes that the guest reads from its swap space and writes to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swap {
     pub r#in: Rate,
     pub out: Rate,
 }
 
 /// Bytes of all network interfaces together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     pub receive: Rate,
     pub transmit: Rate,
 }
 
 /// All drives together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storage {
     pub read: OperationRates,
     pub write: OperationRates,

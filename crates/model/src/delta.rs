@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
+    details::VmDetails,
     history::Sparklines,
     source::SourceHealth,
     totals::Totals,
@@ -60,12 +61,13 @@ pub enum Slot {
     New(Box<VmSummary>, Option<Sparklines>),
 }
 
-/// The change of one VM's page.
+/// The change of one VM's page. `None` means unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmChange {
     pub frame: FrameChange,
     /// The inner `None` means that the VM is gone.
     pub vm: Option<Option<Vm>>,
+    pub details: Option<VmDetails>,
 }
 
 /// Identifies a row.
@@ -140,6 +142,9 @@ impl VmView {
         change.frame.apply(&mut self.frame)?;
         if let Some(vm) = change.vm {
             self.vm = vm;
+        }
+        if let Some(details) = change.details {
+            self.details = details;
         }
         Some(())
     }

@@ -5,11 +5,13 @@
 pub mod activity;
 pub mod bad_param;
 pub mod delta;
+pub mod details;
 pub mod figure;
 pub mod format;
 pub mod groups;
 pub mod history;
 pub mod insight;
+pub mod instance;
 pub mod map;
 pub mod markup;
 pub mod message;

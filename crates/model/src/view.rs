@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
+    details::VmDetails,
     history::{History, Sparklines},
     insight::{Hints, Insight, InsightQuery, InsightTotals},
     query::Query,
@@ -89,6 +90,7 @@ pub struct VmView {
     pub frame: Frame,
     /// `None` if the VM is not known.
     pub vm: Option<Vm>,
+    pub details: VmDetails,
 }
 
 /// The history of one VM, for its page. `frame.refresh` is how often a chart of this span changes.

@@ -8,6 +8,7 @@ use super::{
     Millis,
     activity::Activity,
     figure::{Figure, Missing, Sample},
+    instance::InstanceDetails,
     message::Message,
     source::SourceId,
 };
@@ -175,9 +176,12 @@ pub struct Vm {
     pub disks: Vec<Disk>,
     pub volumes: Vec<Volume>,
     pub guest: Guest,
-    /// Pages do not show it yet, so it is not sent to the browser.
+    /// Only a VM's own page shows it, as [`VmDetails`](super::details::VmDetails).
     #[serde(skip)]
     pub activity: Activity,
+    /// What its instance says of the guest; `None` if there is no instance.
+    #[serde(skip)]
+    pub instance: Option<Arc<InstanceDetails>>,
 }
 
 /// What is known from inside the guest. It is shown beside the host's figures and replaces none of them.

@@ -6,12 +6,14 @@ use std::io;
 use serde::{Serialize, Serializer};
 
 use self::{
-    activity::{ActivityJson, DriveJson, InterfaceJson},
+    activity::ActivityJson,
+    details::{DetailsJson, SystemJson},
     figure::{FigureJson, MissingJson, Of, SampleJson},
 };
 use i18n::Render;
 use model::{
     Millis,
+    details::VmDetails,
     figure::{Missing, Sample},
     reason::Reason,
     vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
@@ -19,6 +21,7 @@ use model::{
 use wukong_core::Visible;
 
 mod activity;
+mod details;
 pub mod events;
 mod figure;
 mod groups;
@@ -96,10 +99,8 @@ pub struct VmJson<'a> {
     volumes: Vec<VolumeJson<'a>>,
     guest: GuestJson<'a>,
     /// Only if one VM is asked for: lists would be half as large again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interfaces: Option<Vec<InterfaceJson<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    drives: Option<Vec<DriveJson<'a>>>,
+    #[serde(flatten)]
+    details: Option<DetailsJson<'a>>,
 }
 
 impl<'a> VmJson<'a> {
@@ -135,15 +136,15 @@ impl<'a> VmJson<'a> {
             usage: UsageJson::new(vm),
             volumes: vm.volumes.iter().map(VolumeJson::new).collect(),
             guest: GuestJson::new(&vm.guest),
-            interfaces: None,
-            drives: None,
+            details: None,
         }
     }
 
-    /// The same with its interfaces and drives.
-    pub fn with_devices(vm: &'a Vm) -> Self {
-        let (interfaces, drives) = (InterfaceJson::all(&vm.activity), DriveJson::all(&vm.activity));
-        Self { interfaces: Some(interfaces), drives: Some(drives), ..Self::new(vm) }
+    /// The same with its details.
+    pub fn with_details(vm: &'a Vm, details: &'a VmDetails) -> Self {
+        let known = Self::new(vm);
+        let guest = GuestJson { system: Some(SystemJson::new(details)), ..known.guest };
+        Self { guest, details: Some(DetailsJson::new(details)), ..known }
     }
 }
 
@@ -293,6 +294,9 @@ struct GuestJson<'a> {
     filesystems_left_out: u32,
     /// When the agent answered.
     sampled_at: Option<Millis>,
+    /// Only if one VM is asked for.
+    #[serde(flatten)]
+    system: Option<SystemJson<'a>>,
 }
 
 impl<'a> GuestJson<'a> {
@@ -302,6 +306,7 @@ impl<'a> GuestJson<'a> {
             filesystems: guest.filesystems.iter().map(FilesystemJson::new).collect(),
             filesystems_left_out: guest.filesystems_left_out,
             sampled_at: guest.at,
+            system: None,
         }
     }
 }

@@ -98,6 +98,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         volumes: vec![volume],
         guest: Default::default(),
         activity: Default::default(),
+        instance: None,
     }
 }
 

@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Flag, Identifier, List, Map, Obj, ReadableText, Scalar};
+use super::lenient::{Flag, Identifier, List, Map, Names, Obj, ReadableText, Scalar};
 
 /// The maximum number of disks kept per VM: a virtio-scsi controller takes no more.
 pub const MOST_DISKS: usize = 256;
+/// The maximum number of addresses kept of one network interface.
+pub const MOST_ADDRESSES: usize = 16;
 
 /// The status of a KubeVirt object.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,6 +86,7 @@ pub struct VirtualMachineStatus {
 pub struct InstanceSpec {
     pub domain: Obj<Domain>,
     pub volumes: List<Volume, MOST_DISKS>,
+    pub hostname: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -99,7 +102,22 @@ pub struct Domain {
 #[serde(default)]
 pub struct Devices {
     pub disks: List<Disk, MOST_DISKS>,
+    pub interfaces: List<SpecInterface>,
 }
+
+/// A network interface, which one field of several says how it is connected.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SpecInterface {
+    pub name: Identifier,
+    /// A network card of the host is passed through to the guest.
+    pub sriov: Option<Obj<NoFields>>,
+}
+
+/// An object of which only its presence is read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NoFields {}
 
 /// The disk that the guest sees for the volume of the same name.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -196,16 +214,26 @@ pub struct InstanceStatus {
     #[serde(rename = "currentCPUTopology")]
     pub current_cpu_topology: Obj<Cpu>,
     pub memory: Obj<MemoryStatus>,
+    pub phase_transition_timestamps: List<PhaseTransition>,
+}
+
+/// When an instance entered a phase.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PhaseTransition {
+    pub phase: Identifier,
+    pub phase_transition_timestamp: Identifier,
 }
 
 /// A condition of a status.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Condition {
     pub r#type: Identifier,
     pub status: Identifier,
     pub reason: Identifier,
     pub message: ReadableText<1000>,
+    pub last_transition_time: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -232,7 +260,13 @@ pub struct MigrationState {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Interface {
+    /// The name in the spec; empty for an interface that only the guest's agent knows.
+    pub name: Identifier,
+    /// What the guest's system calls it.
+    pub interface_name: Identifier,
+    pub mac: Identifier,
     pub ip_address: ReadableText,
+    pub ip_addresses: Names<MOST_ADDRESSES>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -240,4 +274,6 @@ pub struct Interface {
 pub struct GuestOs {
     pub pretty_name: ReadableText,
     pub name: ReadableText,
+    pub version: ReadableText,
+    pub kernel_release: ReadableText,
 }

@@ -1,5 +1,6 @@
 //! KubeVirt's VirtualMachines and VirtualMachineInstances.
 
+mod details;
 mod disks;
 mod instancetypes;
 mod sizes;
@@ -107,9 +108,10 @@ impl Kind for Instances {
 
     fn facts(object: Object<InstanceSpec, InstanceStatus>) -> InstanceFacts {
         let (meta, spec, status) = (object.metadata.0, object.spec.0, object.status.0);
-        let (guest_os, domain) = (status.guest_os_info.0, spec.domain.0);
         let owner_vm = controlling_vm(&meta).unwrap_or_default();
-        let disks = disks::disks(&domain.devices.disks, &spec.volumes);
+        let disks = disks::disks(&spec.domain.devices.disks, &spec.volumes);
+        let details = details::details(&meta.name, &spec, &status, disks.clone());
+        let (guest_os, domain) = (status.guest_os_info.0, spec.domain.0);
         let interfaces = status.interfaces.items.into_iter().map(|interface| interface.ip_address.0);
         InstanceFacts {
             deleting: !meta.deletion_timestamp.is_empty(),
@@ -138,6 +140,7 @@ impl Kind for Instances {
             hugepages: domain.memory.hugepages.page_size.given().is_some(),
             owner_vm,
             created: created(&meta.creation_timestamp),
+            details: details.into(),
             guest_os: if guest_os.pretty_name.is_empty() { guest_os.name.0 } else { guest_os.pretty_name.0 },
         }
     }
@@ -147,6 +150,7 @@ impl Kind for Instances {
         let left_out = [
             spec.volumes.left_out,
             spec.domain.devices.disks.left_out,
+            spec.domain.devices.interfaces.left_out,
             status.active_pods.left_out,
             status.interfaces.left_out,
             status.conditions.left_out,
@@ -171,7 +175,7 @@ impl Kind for Instances {
         let parts: usize = volumes.chain(disks).chain(pods).chain(migration).chain(pause).sum::<usize>()
             + volume_rows(facts.volumes.len());
         let guest = texts(&[&facts.ip_address, &facts.guest_os, &facts.memory]);
-        ROW + size_of::<InstanceFacts>() + texts(&own) + guest + parts
+        ROW + size_of::<InstanceFacts>() + texts(&own) + guest + parts + details::weight(&facts.details)
     }
 
     fn key(facts: &InstanceFacts) -> Key {

@@ -2,9 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{disks::InstanceDisk, instancetype::InstancetypeRef, key::Key, samples::Image};
+use super::{instancetype::InstancetypeRef, key::Key, samples::Image};
 use model::{
     Millis,
+    instance::{InstanceDetails, InstanceDisk},
     vm::{Disk, Network},
 };
 
@@ -109,6 +110,8 @@ pub struct InstanceFacts {
     /// uid of the VirtualMachine that controls the instance; empty if it stands alone.
     pub owner_vm: String,
     pub created: Millis,
+    /// What only the VM's own page shows.
+    pub details: Arc<InstanceDetails>,
 }
 
 /// The part of `status.migrationState` that tells which pod holds the guest.

@@ -4,6 +4,7 @@ mod access;
 mod activity;
 mod clocks;
 mod delta;
+mod details;
 mod groups;
 mod guests;
 mod health;

@@ -65,7 +65,10 @@ impl Cut {
     pub fn bytes(&self) -> usize {
         match self {
             Self::List(view, rows) => size::of_list(view) + size_of_val(&rows[..]),
-            Self::Vm(view) => size::of_frame(&view.frame) + view.vm.as_ref().map_or(0, size::of_vm),
+            Self::Vm(view) => {
+                let vm = view.vm.as_ref().map_or(0, size::of_vm);
+                size::of_frame(&view.frame) + vm + size::of_details(&view.details)
+            }
             Self::Sources(view) => size::of_frame(&view.frame),
         }
     }

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use model::{
+    details::{Condition, Drive, Interface, VmDetails},
     history::Sparklines,
     source::SourceHealth,
     view::{Facet, Frame, HomeView},
@@ -37,6 +38,17 @@ pub fn of_vm(vm: &Vm) -> usize {
             + list::<Reading>(readings)
             + list::<GuestFilesystem>(vm.guest.filesystems.len())
             + texts(vm),
+    )
+}
+
+/// Returns the approximate bytes of a VM's details.
+pub fn of_details(details: &VmDetails) -> usize {
+    rounded(
+        size_of::<VmDetails>()
+            + list::<Interface>(details.interfaces.len())
+            + list::<Drive>(details.drives.len())
+            + list::<Condition>(details.conditions.len())
+            + texts(details),
     )
 }
 

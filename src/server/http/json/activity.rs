@@ -1,4 +1,4 @@
-//! The JSON of what a guest does: its figures in `usage`, and those of each interface and drive.
+//! The JSON of what a guest does: its figures in `usage`. `details` has those of each interface and drive.
 
 use serde::Serialize;
 
@@ -6,7 +6,8 @@ use super::figure::{MissingJson, Of, percent};
 use model::{
     Millis,
     activity::{Activity, GuestActivity, MemoryUse, Part, Storage, Swap, Traffic},
-    rates::{DriveRates, InterfaceRates, OperationRates, Rate, TrafficRates},
+    figure::Missing,
+    rates::{OperationRates, Rate},
 };
 
 /// The figures in `usage`, beside CPU, memory and disk.
@@ -25,14 +26,14 @@ pub struct ActivityJson {
 /// A known part with its source and time, or why it is missing.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum PartJson<T> {
+pub enum PartJson<T> {
     Known(MeasuredJson<T>),
     Missing { missing: MissingJson },
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MeasuredJson<T> {
+pub struct MeasuredJson<T> {
     #[serde(flatten)]
     value: T,
     unit: &'static str,
@@ -70,7 +71,7 @@ struct TrafficJson {
 /// Bytes and operations per second, and the mean seconds of an operation; null if there was none.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct StorageJson {
+pub struct StorageJson {
     read: Option<f64>,
     write: Option<f64>,
     read_operations: Option<f64>,
@@ -103,12 +104,25 @@ fn part<T, J>(
     of: fn(&GuestActivity) -> &Part<T>,
     json: fn(&T) -> J,
 ) -> PartJson<J> {
-    let missing = |missing| PartJson::Missing { missing: MissingJson::new(missing, Of::Allocated) };
     match activity {
-        Activity::Missing(why) => missing(why),
-        Activity::Known(known) => match of(known) {
-            Err(why) => missing(why),
-            Ok(value) => PartJson::Known(MeasuredJson {
+        Activity::Missing(missing) => PartJson::missing(missing),
+        Activity::Known(known) => PartJson::of_guest(known, unit, of(known), json),
+    }
+}
+
+impl<J> PartJson<J> {
+    /// A part of the figures of one guest.
+    pub fn new<T>(activity: &Activity, unit: &'static str, part: &Part<T>, json: fn(&T) -> J) -> Self {
+        match (activity, part) {
+            (Activity::Known(known), part) => Self::of_guest(known, unit, part, json),
+            (Activity::Missing(missing), Ok(_)) | (_, Err(missing)) => Self::missing(missing),
+        }
+    }
+
+    fn of_guest<T>(known: &GuestActivity, unit: &'static str, part: &Part<T>, json: fn(&T) -> J) -> Self {
+        match part {
+            Err(missing) => Self::missing(missing),
+            Ok(value) => Self::Known(MeasuredJson {
                 value: json(value),
                 unit,
                 source: known.source.name(),
@@ -116,7 +130,11 @@ fn part<T, J>(
                 window_seconds: if unit == "bytes" { 0.0 } else { f64::from(known.window_ms) / 1000.0 },
                 stale: known.stale,
             }),
-        },
+        }
+    }
+
+    fn missing(missing: &Missing) -> Self {
+        Self::Missing { missing: MissingJson::new(missing, Of::Allocated) }
     }
 }
 
@@ -149,7 +167,7 @@ impl StorageJson {
         Self::new(read, write)
     }
 
-    fn new(read: &OperationRates, write: &OperationRates) -> Self {
+    pub fn new(read: &OperationRates, write: &OperationRates) -> Self {
         let seconds = |nanos: Option<u64>| Some(nanos? as f64 / 1e9);
         Self {
             read: per_second(read.bytes),
@@ -168,53 +186,6 @@ impl ContentionJson {
     }
 }
 
-fn per_second(rate: Option<Rate>) -> Option<f64> {
+pub fn per_second(rate: Option<Rate>) -> Option<f64> {
     rate.map(Rate::per_second)
-}
-
-/// One network interface. A rate is null if it is not known.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InterfaceJson<'a> {
-    name: &'a str,
-    receive: Option<f64>,
-    transmit: Option<f64>,
-    receive_errors: Option<f64>,
-    transmit_errors: Option<f64>,
-    receive_drops: Option<f64>,
-    transmit_drops: Option<f64>,
-}
-
-impl<'a> InterfaceJson<'a> {
-    pub fn all(activity: &'a Activity) -> Vec<Self> {
-        let Activity::Known(known) = activity else { return Vec::new() };
-        known.rates.iter().flat_map(|rates| rates.interfaces.iter()).map(Self::new).collect()
-    }
-
-    fn new(InterfaceRates { name, receive, transmit }: &'a InterfaceRates) -> Self {
-        let [(receive, receive_errors, receive_drops), (transmit, transmit_errors, transmit_drops)] =
-            [receive, transmit].map(|TrafficRates { bytes, errors, drops }| {
-                (per_second(*bytes), per_second(*errors), per_second(*drops))
-            });
-        Self { name, receive, transmit, receive_errors, transmit_errors, receive_drops, transmit_drops }
-    }
-}
-
-/// One drive. A rate is null if it is not known.
-#[derive(Serialize)]
-pub struct DriveJson<'a> {
-    name: &'a str,
-    #[serde(flatten)]
-    storage: StorageJson,
-}
-
-impl<'a> DriveJson<'a> {
-    pub fn all(activity: &'a Activity) -> Vec<Self> {
-        let Activity::Known(known) = activity else { return Vec::new() };
-        known.rates.iter().flat_map(|rates| rates.drives.iter()).map(Self::new).collect()
-    }
-
-    fn new(DriveRates { name, read, write }: &'a DriveRates) -> Self {
-        Self { name, storage: StorageJson::new(read, write) }
-    }
 }

@@ -78,7 +78,7 @@ pub struct VmState<'a> {
 
 impl<'a> VmState<'a> {
     pub fn new(view: &'a VmView) -> Self {
-        Self { frame: FrameState::new(&view.frame), vm: view.vm.as_ref().map(VmJson::with_devices) }
+        Self { frame: FrameState::new(&view.frame), vm: one(view) }
     }
 }
 
@@ -192,7 +192,12 @@ pub struct VmChange<'a> {
 impl<'a> VmChange<'a> {
     pub fn between(before: &VmView, after: &'a VmView) -> Outcome<Self> {
         let Some(frame) = FrameChange::new(&before.frame, &after.frame) else { return Outcome::Other };
-        let vm = (before.vm != after.vm).then(|| after.vm.as_ref().map(VmJson::with_devices));
+        let is_same = (&before.vm, &before.details) == (&after.vm, &after.details);
+        let vm = (!is_same).then(|| one(after));
         if frame.same && vm.is_none() { Outcome::Same } else { Outcome::Change(Self { frame, vm }) }
     }
+}
+
+fn one(view: &VmView) -> Option<VmJson<'_>> {
+    view.vm.as_ref().map(|vm| VmJson::with_details(vm, &view.details))
 }

@@ -216,6 +216,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         }],
         guest: Default::default(),
         activity: Default::default(),
+        instance: None,
     }
 }
 

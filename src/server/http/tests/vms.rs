@@ -6,7 +6,9 @@ use super::fixture::*;
 use i18n::{Lang, reason, text_in};
 use model::{
     activity::{Activity, GuestActivity, MemoryUse, Storage, Traffic},
+    details::{Condition, GuestSystem},
     figure::{Figure, Missing, Source, Unit},
+    instance::{InstanceDetails, InstanceDisk, InstanceInterface},
     rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
     reason::Reason,
     vm::{Kind, Status, Vm},
@@ -78,14 +80,39 @@ async fn what_a_guest_does_has_units_a_source_and_a_window() {
         contention: Ok(12_500),
         rates: Some(rates.into()),
     };
-    let server = Server::new(vec![Vm { activity: Activity::Known(Box::new(known)), ..vm("shop", "web") }]);
+    let instance = |name: &str, is_sriov| InstanceInterface {
+        name: name.into(),
+        guest_name: "eth0".into(),
+        mac: "02:00:00:00:00:01".into(),
+        addresses: ["10.0.0.5".into()].into(),
+        is_sriov,
+    };
+    let disk = InstanceDisk { name: "root".into(), claim: "web-root".into(), ..InstanceDisk::default() };
+    let condition = Condition {
+        kind: "Ready".into(),
+        status: "False".into(),
+        reason: "GuestNotRunning".into(),
+        message: "not yet".into(),
+        since: Some(5000),
+    };
+    let system = GuestSystem { name: "Debian".into(), version: "13".into(), kernel: "6.12".into() };
+    let instance = InstanceDetails {
+        disks: [disk].into(),
+        interfaces: [instance("default", false), instance("fast", true)].into(),
+        system: Some(Box::new(system)),
+        hostname: "web".into(),
+        started: Some(4000),
+        conditions: [condition].into(),
+    };
+    let (activity, instance) = (Activity::Known(Box::new(known)), Some(instance.into()));
+    let server = Server::new(vec![Vm { activity, instance, ..vm("shop", "web") }]);
     let list = server.get("/api/vms").await.json();
     let vm = server.get("/api/vms/web").await.json();
-    assert_eq!(
-        (&list[0]["usage"], &list[0]["drives"]),
-        (&vm["usage"], &Value::Null),
-        "a list has no devices"
-    );
+    assert_eq!(list[0]["usage"], vm["usage"]);
+    for key in ["interfaces", "drives", "conditions"] {
+        assert_eq!(list[0][key], Value::Null, "a list has no details");
+    }
+    assert_eq!(list[0]["guest"]["osName"], Value::Null);
     let measured = |unit: &str, window: f64, mut value: Value| {
         let common = json!({"unit": unit, "source": "virt-handler", "sampledAt": 7000, "windowSeconds": window, "stale": true});
         value.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
@@ -103,14 +130,32 @@ async fn what_a_guest_does_has_units_a_source_and_a_window() {
     assert_eq!(usage["storage"], measured("bytes/second", 60.0, storage.clone()));
     assert_eq!(usage["contention"], measured("percent", 60.0, json!({"percent": 12.5})));
     assert_eq!(usage["swap"]["missing"]["reason"], "not-reported");
-    let mut drive = storage;
-    drive["name"] = json!("root");
+    let mut drive = measured("bytes/second", 60.0, storage);
+    drive
+        .as_object_mut()
+        .unwrap()
+        .extend([("name".into(), json!("root")), ("claim".into(), json!("web-root"))]);
     assert_eq!(vm["drives"], json!([drive]));
-    assert_eq!(
-        vm["interfaces"],
-        json!([{"name": "default", "receive": 7.0, "transmit": 5.0, "receiveErrors": 0.0, "transmitErrors": 0.0,
-                "receiveDrops": null, "transmitDrops": null}])
+    let interface = measured(
+        "bytes/second",
+        60.0,
+        json!({"name": "default", "interface": "eth0", "macAddress": "02:00:00:00:00:01", "ipAddresses": ["10.0.0.5"], "sriov": false,
+               "receive": 7.0, "transmit": 5.0, "receivePackets": 3.0, "transmitPackets": 3.0, "receiveErrors": 0.0,
+               "transmitErrors": 0.0, "receiveDrops": null, "transmitDrops": null}),
     );
+    assert_eq!(vm["interfaces"][0], interface);
+    let card = &vm["interfaces"][1];
+    assert_eq!(
+        (&card["name"], &card["sriov"], &card["receive"]),
+        (&json!("fast"), &json!(true), &Value::Null)
+    );
+    assert_eq!(card["missing"]["reason"], "not-reported");
+    assert!(card["missing"]["detail"].as_str().unwrap().contains("SR-IOV"));
+    let guest = json!({"memory": null, "filesystems": [], "filesystemsLeftOut": 0, "sampledAt": null, "osName": "Debian",
+                       "osVersion": "13", "kernel": "6.12", "hostname": "web", "startedAt": 4000});
+    assert_eq!(vm["guest"], guest);
+    let condition = json!({"type": "Ready", "status": "False", "reason": "GuestNotRunning", "message": "not yet", "lastTransitionAt": 5000});
+    assert_eq!(vm["conditions"], json!([condition]));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Objects of KubeVirt → facts.
 
 use super::{super::read, *};
-use wukong_core::observation::{Bus, DiskKind};
+use wukong_core::observation::{Bus, DiskKind, InstanceDetails};
 
 #[test]
 fn the_owner_is_a_wukong_of_our_group() {
@@ -51,6 +51,77 @@ fn an_instance_in_migration() {
         ("virt-launcher-web-2", "", false, false)
     );
     assert_eq!((&*facts.ip_address, &*facts.guest_os), ("10.0.0.9", "Debian GNU/Linux 12"));
+}
+
+/// The status of an instance as KubeVirt's user guide and API show it.
+#[test]
+fn an_instance_says_what_its_guest_is() {
+    let facts = read::<Instances>(
+        r#"{"metadata": {"name": "web.prod", "namespace": "prod"},
+        "spec": {"domain": {"devices": {
+            "disks": [{"name": "root", "disk": {"bus": "virtio"}}],
+            "interfaces": [{"name": "default", "masquerade": {}}, {"name": "fast", "sriov": {}}, {"masquerade": {}}, 7]}},
+            "volumes": [{"name": "root", "persistentVolumeClaim": {"claimName": "web-root"}}]},
+        "status": {"phase": "Running",
+            "conditions": [
+                {"lastProbeTime": null, "lastTransitionTime": "2026-03-04T09:12:05Z", "status": "True", "type": "Ready"},
+                {"lastProbeTime": "2026-03-04T09:12:00Z", "lastTransitionTime": null, "message": "cannot migrate VMI: PVC web-root is not shared",
+                 "reason": "DisksNotLiveMigratable", "status": "False", "type": "LiveMigratable"}],
+            "guestOSInfo": {"id": "debian", "kernelRelease": "6.1.0-18-amd64", "kernelVersion": "1 SMP", "machine": "x86_64",
+                "name": "Debian GNU/Linux", "prettyName": "Debian GNU/Linux 12 (bookworm)", "version": "12 (bookworm)", "versionId": "12"},
+            "interfaces": [
+                {"infoSource": "domain, guest-agent, multus-status", "interfaceName": "enp2s0", "ipAddress": "10.0.0.9", "ipAddresses": ["10.0.0.9", "fe80::1"],
+                 "mac": "52:54:00:1c:ab:01", "name": "fast", "queueCount": 1},
+                {"infoSource": "domain", "ipAddress": "10.244.0.7", "mac": "02:00:00:00:00:01", "name": "default"},
+                {"infoSource": "guest-agent", "interfaceName": "docker0", "ipAddress": "172.17.0.1", "mac": "02:42:00:00:00:01"}],
+            "phaseTransitionTimestamps": [
+                {"phase": "Scheduled", "phaseTransitionTimestamp": "2026-03-04T09:11:58Z"},
+                {"phase": "Running", "phaseTransitionTimestamp": "2026-03-04T09:12:00Z"}]}}"#,
+    )
+    .unwrap();
+    let details = &facts.details;
+    let interfaces: Vec<_> = details
+        .interfaces
+        .iter()
+        .map(|of| (&*of.name, &*of.guest_name, &*of.mac, of.addresses.join(" "), of.is_sriov))
+        .collect();
+    assert_eq!(
+        interfaces,
+        [
+            ("default", "", "02:00:00:00:00:01", "10.244.0.7".to_owned(), false),
+            ("fast", "enp2s0", "52:54:00:1c:ab:01", "10.0.0.9 fe80::1".to_owned(), true)
+        ]
+    );
+    let system = details.system.as_deref().unwrap();
+    assert_eq!(
+        [&system.name, &system.version, &system.kernel].map(|text| &**text),
+        ["Debian GNU/Linux", "12 (bookworm)", "6.1.0-18-amd64"]
+    );
+    let time = |text: &str| crate::k8s::time::rfc3339(text);
+    assert_eq!((&*details.hostname, details.started), ("web", time("2026-03-04T09:12:00Z")));
+    let [ready, migratable] = &*details.conditions else { panic!("{:?}", details.conditions) };
+    assert_eq!((&*ready.kind, &*ready.status, ready.since), ("Ready", "True", time("2026-03-04T09:12:05Z")));
+    assert_eq!((&*migratable.reason, migratable.since), ("DisksNotLiveMigratable", None));
+    assert!(migratable.message.contains("web-root"));
+    assert!(std::sync::Arc::ptr_eq(&details.disks, &facts.disks), "no copy");
+    let empty = InstanceFacts { details: Default::default(), ..facts.clone() };
+    let added = Instances::weight(&facts) - Instances::weight(&empty);
+    assert!((400..800).contains(&added), "{added} bytes for each VM");
+}
+
+#[test]
+fn a_host_name_is_chosen_as_kubevirt_does() {
+    let long = "x".repeat(70);
+    for (name, spec, want) in [
+        ("web", "{}", "web"),
+        ("web.prod", "{}", "web"),
+        ("web", r#"{"hostname": "shop"}"#, "shop"),
+        ("web", r#"{"hostname": 7}"#, "web"),
+        (&long, "{}", &long[..63]),
+    ] {
+        let json = format!(r#"{{"metadata": {{"name": "{name}", "namespace": "b"}}, "spec": {spec}}}"#);
+        assert_eq!(&*read::<Instances>(&json).unwrap().details.hostname, want, "{name} {spec}");
+    }
 }
 
 /// kubevirt/kubevirt#2495, #5503.
@@ -252,8 +323,13 @@ fn fields_of_the_wrong_type_are_absent() {
         "status": {"phase": [], "activePods": [1], "migrationState": "none", "interfaces": 3, "guestOSInfo": false}}"#,
     )
     .unwrap();
-    assert_eq!(
-        facts,
-        InstanceFacts { name: "a".into(), namespace: "b".into(), vcpus: Some(1), ..InstanceFacts::default() }
-    );
+    let details = InstanceDetails { hostname: "a".into(), ..InstanceDetails::default() };
+    let want = InstanceFacts {
+        name: "a".into(),
+        namespace: "b".into(),
+        vcpus: Some(1),
+        details: details.into(),
+        ..InstanceFacts::default()
+    };
+    assert_eq!(facts, want);
 }

@@ -3,6 +3,8 @@
 //! Objects are written field by field, so that a new field does not compile until it is marked here. A test in `world`
 //! checks that each field is.
 
+mod details;
+
 use std::sync::Arc;
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -266,6 +268,7 @@ pub fn vm(row: &Row) -> Vm {
             at: Some(make.time()),
         },
         activity: activity(make),
+        instance: make.one_in(2).then(|| Arc::new(details::instance(make))),
     }
 }
 

@@ -20,6 +20,7 @@ use model::{
     source::{SourceHealth, SourceId, SourceState},
     vm::{Kind, Status, Vm},
 };
+use wukong_core::details::details;
 
 /// What a user may list, in the test's own words.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +125,7 @@ impl CanaryCluster {
         let mut facts = Facts::default();
         for vm in self.seen(rights) {
             add_activity(&mut facts, &vm.activity);
+            facts.add(&details(&vm).localized(Lang::English));
             facts.add(&vm.localized(Lang::English));
         }
         let findings = self.findings().into_iter().filter(|(row, _)| rights.sees(row));
@@ -177,8 +179,9 @@ const CODES: [&str; 10] = [
     "source.state",
     ".verdict",
 ];
-/// Fields that may be empty.
-const MAY_BE_EMPTY: [&str; 2] = ["summary.node", "summary.migrating_to"];
+/// Fields that may be empty. Reasons without details are those of devices, for which the model has no text.
+const MAY_BE_EMPTY: [&str; 5] =
+    ["summary.node", "summary.migrating_to", "details.hostname", "rates.Err.detail", "rates.Err.fix"];
 
 /// Returns the fields of an object that carry neither a mark nor a number of its own.
 fn unmarked(value: &serde_json::Value, place: &str, found: &mut BTreeMap<String, String>) {
@@ -204,6 +207,8 @@ fn every_field_of_every_object_is_marked() {
     let world = CanaryCluster::random(&mut StdRng::seed_from_u64(3), 200);
     let mut found = BTreeMap::new();
     for vm in world.vms() {
+        let details = details(&vm).localized(Lang::English);
+        unmarked(&serde_json::to_value(details).unwrap(), "details", &mut found);
         unmarked(&serde_json::to_value(vm.localized(Lang::English)).unwrap(), "vm", &mut found);
     }
     for source in world.source_states() {
