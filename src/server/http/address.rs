@@ -16,6 +16,21 @@ use model::{
 
 /// Path prefix of the server functions, which the browser's half calls.
 pub const SERVER_FUNCTIONS: &str = "/fn/";
+/// Path prefix of the requests of a build's browser half.
+pub const OF_BUILD: &str = "/at/";
+
+/// Returns whether a path is for programs; all others are for people.
+pub fn is_machine(path: &str) -> bool {
+    is_api(path)
+        || [SERVER_FUNCTIONS, OF_BUILD, "/pkg/", "/healthz", "/readyz"]
+            .iter()
+            .any(|start| path.starts_with(start))
+}
+
+/// Returns whether a path is the REST API's.
+pub fn is_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
+}
 
 /// Returns whether this is the path of a probe. Probes are answered under any host name, and even if all
 /// connections are taken.

@@ -18,12 +18,12 @@ use futures::stream;
 use leptos::server_fn::error::FromServerFnError;
 use tower::ServiceExt;
 
-use super::{address::SERVER_FUNCTIONS, error::ApiError};
+use super::{
+    address::{OF_BUILD, SERVER_FUNCTIONS},
+    error::ApiError,
+};
 use crate::server_fns::Failure;
 use i18n::Lang;
-
-/// Path prefix of the requests of a build's browser half.
-pub const PREFIX: &str = "/at/";
 
 /// Returns `routes`, and the same routes below the address of this build.
 pub fn beside(routes: Router, build: &str) -> Router {
@@ -72,7 +72,7 @@ fn keep_length(response: Response) -> Response {
 
 /// Returns the path after the build and the language, whatever they are; for any other path the path itself.
 pub fn inner_path(path: &str) -> &str {
-    let inner = path.strip_prefix(PREFIX).and_then(|rest| {
+    let inner = path.strip_prefix(OF_BUILD).and_then(|rest| {
         let (build, rest) = rest.split_once('/')?;
         let lang = rest.find('/')?;
         (!build.is_empty()).then_some(&rest[lang..])
@@ -82,7 +82,7 @@ pub fn inner_path(path: &str) -> &str {
 
 /// Returns the address after the build and the language, if it is one of `ASKED`.
 fn below(uri: &Uri, build: &str) -> Option<Uri> {
-    let address = uri.path_and_query()?.as_str().strip_prefix(PREFIX)?.strip_prefix(build)?;
+    let address = uri.path_and_query()?.as_str().strip_prefix(OF_BUILD)?.strip_prefix(build)?;
     if !ASKED.iter().any(|start| address.starts_with(start)) {
         return None;
     }

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-use super::{address, layers::is_of_another_site};
+use super::{address, fetch_metadata::is_of_another_site};
 use crate::ui::address::BasePath;
 use i18n::Lang;
 use model::params::Params;

@@ -19,19 +19,19 @@ use tower_http::{
 use tracing::Span;
 
 use super::{
-    address::{self, SERVER_FUNCTIONS},
+    address::{self, SERVER_FUNCTIONS, is_machine},
     base_path, build,
     connection::Origin,
     error::{ApiError, ApiResult, Problem},
+    fetch_metadata::{is_asked_ahead, is_loaded_by_another_site, is_of_another_origin},
     hsts, language,
+    limits::ANSWER_TIMEOUT,
     peer::Peer,
     sign_in,
     state::App,
 };
 use i18n::Lang;
 
-/// Longest time for an answer. Answers come from memory, so one that takes this long will never come.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds after which to try again if all connections are taken. Idle ones end within half a minute.
 const CROWD_RETRY: u32 = 10;
 /// Most bytes of a request's body: only the sign-in form has one, with a token.
@@ -121,19 +121,6 @@ fn log_failure(failure: ServerErrorsFailureClass, latency: Duration, _: &Span) {
 /// Answers a panic. `server::log` logs its message.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     ApiError::Internal.into_response()
-}
-
-/// Returns whether a path is for programs; all others are for people.
-pub fn is_machine(path: &str) -> bool {
-    is_api(path)
-        || [SERVER_FUNCTIONS, build::PREFIX, "/pkg/", "/healthz", "/readyz"]
-            .iter()
-            .any(|start| path.starts_with(start))
-}
-
-/// Returns whether a path is the REST API's.
-pub fn is_api(path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/")
 }
 
 /// Chooses the language of answers for people. Programs get English, whatever they accept.
@@ -267,42 +254,6 @@ fn check(request: &Request, app: &App) -> ApiResult<Option<Response>> {
     address::check(request.uri())?;
     app.hosts.check(request)?;
     base_path::check(request)
-}
-
-/// Returns whether a browser requests an answer ahead of time: Chrome and Safari say so by `Sec-Purpose`
-/// (Fetch, W3C) or `Purpose`, Firefox by `X-Moz`. Only files are answered then. Everything else is never
-/// stored, so it would be computed twice, and an event stream would have no reader.
-fn is_asked_ahead(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-moz"].iter().any(|name| {
-        let value = headers.get(*name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        value.split(';').next().is_some_and(|purpose| purpose.trim().eq_ignore_ascii_case("prefetch"))
-    })
-}
-
-/// Returns whether a page of another site loads this, as browsers say in Fetch Metadata headers (W3C). Such
-/// a page may link here, which navigates the whole window. `same-site` counts as another site, since it
-/// includes other ports of this machine.
-fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
-    let is = |name: &str, value: &str| headers.get(name).is_some_and(|own| own == value);
-    let is_navigation = is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
-    is_of_another_site(headers) && !is_navigation
-}
-
-/// Returns whether a page of another site sends or links to this. Any value of `Sec-Fetch-Site` that is not known means
-/// that too; without the header nobody knows.
-pub fn is_of_another_site(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
-}
-
-/// Returns whether the request comes from a page of another origin: a WebSocket handshake says so by
-/// `Origin`, and has no Fetch Metadata. The dashboard's own pages use GET, for which browsers send no
-/// `Origin`.
-fn is_of_another_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let own = text(header::HOST);
-    // A proxy may have ended TLS, so that the scheme is not known here.
-    let host = |scheme| text(header::ORIGIN).and_then(|origin: &str| origin.strip_prefix(scheme));
-    headers.contains_key(header::ORIGIN) && host("http://").or_else(|| host("https://")) != own
 }
 
 /// Returns the same for a server whose proxy may have replaced the host: a page at `--public-url` is its own.

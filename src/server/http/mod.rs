@@ -10,6 +10,7 @@ mod encoding;
 mod error;
 mod etag;
 mod events;
+mod fetch_metadata;
 mod handshake;
 mod health;
 pub mod history;
@@ -29,6 +30,7 @@ mod places;
 pub mod reader;
 mod reserve;
 mod rest;
+mod semaphore;
 pub mod sign_in;
 mod state;
 #[cfg(test)]

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::{
-    limits::{PeerPermit, PeerSemaphore, PermitError},
     peer::{Client, Peer},
+    semaphore::{PeerPermit, PeerSemaphore, PermitError},
 };
 
 /// All places of ordinary connections. Clones share them.

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::server::http::{
     error::ApiError,
-    limits::PermitError,
     peer::{Client, Peer},
     reader::Reader,
+    semaphore::PermitError,
 };
 use state::{RING_BYTES, State};
 use wukong_core::{Scope, delta::Outcome};

@@ -10,8 +10,8 @@ use super::{
     channel::Channel,
 };
 use crate::server::http::{
-    limits::{PeerPermit, PeerSemaphore, PermitError},
     peer::{Client, Peer},
+    semaphore::{PeerPermit, PeerSemaphore, PermitError},
 };
 use wukong_core::Scope;
 

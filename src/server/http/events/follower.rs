@@ -18,8 +18,8 @@ use super::{
 };
 use crate::server::http::{
     error::{ApiError, ApiResult},
-    limits::PeerPermit,
     peer::Peer,
+    semaphore::PeerPermit,
     sign_in::{NoViewer, Viewer},
 };
 

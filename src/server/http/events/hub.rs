@@ -27,9 +27,9 @@ use super::{
 };
 use crate::server::http::{
     error::{ApiError, ApiResult},
-    limits::{PeerPermit, PeerSemaphore},
     peer::Peer,
     reader::Reader,
+    semaphore::{PeerPermit, PeerSemaphore},
 };
 use wukong_core::Scope;
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::server::http::{
-    limits::{PeerPermit, PeerSemaphore, PermitError},
     peer::Peer,
+    semaphore::{PeerPermit, PeerSemaphore, PermitError},
 };
 
 /// Bytes of one permit of the pool.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    LONGEST_WAIT, PeerPermit, PeerSemaphore, RETRY_AFTER, WorkLimits,
+    LONGEST_WAIT, RETRY_AFTER, UNIT, WorkLimits,
     paced::{PacedBody, Pieces},
     packed::{SharedGzip, UNPACKING, UnpackedBody, pack},
     render::collect,
@@ -15,6 +15,7 @@ use super::{
 use crate::server::http::{
     error::{ApiError, ApiResult},
     peer::Peer,
+    semaphore::{PeerPermit, PeerSemaphore},
 };
 use axum::{
     body::{Body, Bytes},
@@ -23,8 +24,6 @@ use axum::{
     response::Response,
 };
 
-/// Bytes of one permit.
-pub const UNIT: usize = 1 << 10;
 /// Answers up to this size are not counted: one for every connection takes 12 MiB, as much as
 /// `ANSWER_BYTES`.
 const SMALL: usize = 4 << 10;

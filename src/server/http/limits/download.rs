@@ -6,7 +6,6 @@
 //! early, and so looks broken, if its viewer has lost a right since the request, or if the session has ended.
 
 use std::{
-    collections::VecDeque,
     io,
     sync::{Arc, Weak},
     time::Duration,
@@ -24,44 +23,16 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::sleep};
 
-use super::{LONGEST_WAIT, PeerPermit, PermitError, RETRY_AFTER, WorkLimits};
+use super::{LONGEST_WAIT, RETRY_AFTER, WorkLimits, waiting::WaitingDownloads};
 use crate::server::http::{
     error::{ApiError, ApiResult},
     peer::Peer,
+    semaphore::{PeerPermit, PermitError},
     sign_in::Viewer,
 };
 
 /// How long a reader may take for a piece, some 20 kB, while others wait. Shorter than they wait.
 const PIECE_WITHIN: Duration = Duration::from_secs(1);
-
-/// The requests that wait for any download to end.
-#[derive(Clone, Default)]
-pub struct WaitingDownloads(Arc<Mutex<VecDeque<Arc<()>>>>);
-
-/// One of them, until it is dropped.
-struct WaitingDownload {
-    of: WaitingDownloads,
-    number: Arc<()>,
-}
-
-impl WaitingDownloads {
-    fn begin(&self) -> WaitingDownload {
-        let number = Arc::new(());
-        self.0.lock().push_back(number.clone());
-        WaitingDownload { of: self.clone(), number }
-    }
-
-    /// Returns whether somebody waits for whom no download has ended yet.
-    fn take_one(&self) -> bool {
-        self.0.lock().pop_front().is_some()
-    }
-}
-
-impl Drop for WaitingDownload {
-    fn drop(&mut self) {
-        self.of.0.lock().retain(|number| !Arc::ptr_eq(number, &self.number));
-    }
-}
 
 /// Sends an answer in pieces once there is a permit for it. Fails with 503 if there is none within
 /// `LONGEST_WAIT`.

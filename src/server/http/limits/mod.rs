@@ -11,20 +11,21 @@ mod download;
 mod paced;
 mod packed;
 mod render;
-mod semaphore;
 mod threads;
+mod waiting;
 
 pub use answer::{send_file, send_list};
-use download::WaitingDownloads;
 pub use download::send_download;
 pub use packed::SharedGzip;
 pub use render::{RenderPermit, render_answer};
-pub use semaphore::{PeerPermit, PeerSemaphore, PermitError};
 pub use threads::RenderThreads;
 
 use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
 use tokio::runtime::Handle;
+
+use super::semaphore::PeerSemaphore;
+use waiting::WaitingDownloads;
 
 /// Most answers per core that are computed at once: pages, server functions and most of the API. Each takes
 /// a core for some milliseconds. A few wait for a core, so that no core is idle.
@@ -37,6 +38,8 @@ const MOST_RENDERS: usize = 8;
 pub const DOWNLOADS: usize = 3;
 #[cfg(test)]
 pub const DOWNLOAD_BYTES: usize = 2 << 20;
+/// Bytes of one permit to send an answer.
+const UNIT: usize = 1 << 10;
 /// Most bytes of answers that are not sent yet. A slow reader holds its answer for as long as it reads.
 /// Lists of all VMs are megabytes and have a pool of their own, so that their readers do not block pages.
 pub const ANSWER_BYTES: usize = 12 << 20;
@@ -46,6 +49,8 @@ const LIST_TURNS: usize = 2;
 /// Most bytes of files that are not sent yet. The kernel holds some 140 kB of a large file for each slow
 /// reader.
 pub const FILE_BYTES: usize = 16 << 20;
+/// Longest time for an answer. Answers come from memory, so one that takes this long will never come.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a permit: long enough for a burst, and no longer than an answer may take.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Seconds after which a client that was refused should try again.
@@ -68,8 +73,8 @@ pub struct WorkLimits {
 impl Default for WorkLimits {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        let lists = PeerSemaphore::new("lists, in KiB", LIST_BYTES / answer::UNIT);
-        let files = PeerSemaphore::new("files, in KiB", FILE_BYTES / answer::UNIT);
+        let lists = PeerSemaphore::new("lists, in KiB", LIST_BYTES / UNIT);
+        let files = PeerSemaphore::new("files, in KiB", FILE_BYTES / UNIT);
         let renders = (cores * RENDERS_A_CORE).min(MOST_RENDERS);
         Self { lists, files, ..Self::new(renders, DOWNLOADS, ANSWER_BYTES) }
     }
@@ -83,9 +88,9 @@ impl WorkLimits {
             renders: PeerSemaphore::new("renders", renders),
             downloads: PeerSemaphore::new("downloads", downloads),
             waiting_downloads: WaitingDownloads::default(),
-            answers: PeerSemaphore::new("answers, in KiB", answer_bytes / answer::UNIT),
-            lists: PeerSemaphore::new("lists, in KiB", answer_bytes / answer::UNIT),
-            files: PeerSemaphore::new("files, in KiB", answer_bytes / answer::UNIT),
+            answers: PeerSemaphore::new("answers, in KiB", answer_bytes / UNIT),
+            lists: PeerSemaphore::new("lists, in KiB", answer_bytes / UNIT),
+            files: PeerSemaphore::new("files, in KiB", answer_bytes / UNIT),
             list_turns: PeerSemaphore::new("lists put together", LIST_TURNS),
             runtime: None,
         }

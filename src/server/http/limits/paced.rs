@@ -13,7 +13,7 @@ use axum::body::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::PeerSemaphore;
+use crate::server::http::semaphore::PeerSemaphore;
 
 /// Bytes that are handed to the connection at once.
 const PIECE: usize = 64 << 10;

@@ -17,11 +17,11 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::{LONGEST_WAIT, PeerPermit, PeerSemaphore, RETRY_AFTER, WorkLimits};
+use super::{ANSWER_TIMEOUT, LONGEST_WAIT, RETRY_AFTER, WorkLimits};
 use crate::server::http::{
     error::{ApiError, ApiResult},
-    layers::ANSWER_TIMEOUT,
     peer::Peer,
+    semaphore::{PeerPermit, PeerSemaphore},
 };
 
 /// Computes an answer once there is a permit for it, and sends it once there is room for it. The answer is

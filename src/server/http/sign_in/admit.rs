@@ -20,7 +20,6 @@ use super::{
 use crate::server::http::{
     address, build,
     error::{ApiError, ApiResult},
-    layers,
     peer::{Client, Peer},
     state::App,
 };
@@ -62,7 +61,7 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
 fn is_document(request: &Parts) -> bool {
     let wanted = request.headers.get("sec-fetch-dest");
     let is_whole = wanted.is_none_or(|wanted| wanted == "document");
-    is_whole && request.method == Method::GET && !layers::is_machine(request.uri.path())
+    is_whole && request.method == Method::GET && !address::is_machine(request.uri.path())
 }
 
 /// Answers a request of somebody who is signed in, within the limits of their user.
@@ -90,7 +89,7 @@ async fn answer(
     };
     let permit = at_once.map(|most| most.begin(Client::User(user)).ok_or(ApiError::TooMany(CROWD_RETRY)));
     let permit = permit.transpose()?;
-    let is_program = layers::is_api(path) && path != "/api/events";
+    let is_program = address::is_api(path) && path != "/api/events";
     viewer.complete_within(if is_program { PROGRAM_WAITS } else { PAGE_WAITS }).await;
     if is_program && !viewer.is_complete() {
         return Err(ApiError::StillChecking);
@@ -99,7 +98,7 @@ async fn answer(
     request.extensions_mut().insert(viewer);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    if layers::is_api(path)
+    if address::is_api(path)
         && let Some(user) = signed_in
     {
         let is_download = ["/api/vms.csv", "/api/vms.json"].contains(&path);
@@ -137,7 +136,7 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
     if !is_token && no_viewer == NoViewer::Ended {
         sign_in.note_expired(request);
     }
-    let is_page = !layers::is_machine(request.uri.path());
+    let is_page = !address::is_machine(request.uri.path());
     let leads_to_sign_in = matches!(no_viewer, NoViewer::SignedOut | NoViewer::Ended);
     let mut response = match no_viewer {
         _ if is_page && leads_to_sign_in => forms::to_sign_in(&request.uri, no_viewer == NoViewer::Ended),

@@ -27,8 +27,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    address,
     error::{ApiError, ApiResult},
-    hosts, layers,
+    hosts,
     peer::Peer,
 };
 use crate::{
@@ -407,7 +408,7 @@ impl From<NoViewer> for ApiError {
 
 /// Returns whether a request is a program's: its token counts, not its cookies.
 fn has_token(request: &Parts) -> bool {
-    layers::is_api(request.uri.path()) && request.headers.contains_key(header::AUTHORIZATION)
+    address::is_api(request.uri.path()) && request.headers.contains_key(header::AUTHORIZATION)
 }
 
 /// Returns the token of an `Authorization` header (RFC 6750, 2.1).

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::server::{
     access::Reviews,
     http::{
-        limits::PeerSemaphore,
         peer::{Client, Peer},
+        semaphore::PeerSemaphore,
     },
 };
 use collector::access::TokenError;

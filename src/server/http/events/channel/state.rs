@@ -14,8 +14,8 @@ use crate::server::http::{
         event::{Event, EventWriter},
         room::Room,
     },
-    limits::PermitError,
     peer::Client,
+    semaphore::PermitError,
 };
 use wukong_core::delta::Outcome;
 
