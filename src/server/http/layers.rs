@@ -27,7 +27,7 @@ use super::{
     hsts, language,
     limits::ANSWER_TIMEOUT,
     peer::Peer,
-    sign_in,
+    sign_in::{self, Gate},
     state::App,
 };
 use i18n::Lang;
@@ -41,8 +41,9 @@ const LONGEST_URL: usize = 8 << 10;
 
 /// Wraps every route in the layers.
 pub fn around(router: Router, app: App) -> Router {
+    let gate = Gate { sign_in: app.sign_in.clone(), assets: app.assets.clone() };
     // Finds out who asks, and what they may see.
-    let admitted = router.layer(middleware::from_fn_with_state(app.clone(), sign_in::admit));
+    let admitted = router.layer(middleware::from_fn_with_state(gate, sign_in::admit));
     admitted.layer(
         ServiceBuilder::new()
             // Finds the peer, by which the layers and handlers below count and log.

@@ -84,8 +84,8 @@ pub fn router(app: App) -> Router {
         .route("/api/events", get(events::events))
         .route(sign_in::SIGN_IN, get(sign_in::sign_in_form).post(sign_in::sign_in))
         .route(sign_in::SIGN_OUT, post(sign_in::sign_out))
-        .route(sign_in::oidc::START, get(sign_in::oidc::start))
-        .route(sign_in::oidc::CALLBACK, get(sign_in::oidc::callback))
+        .route(sign_in::OIDC_START, get(sign_in::oidc::start))
+        .route(sign_in::OIDC_CALLBACK, get(sign_in::oidc::callback))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
     // Unknown paths below these answer with a problem in JSON; all other unknown paths with a page.

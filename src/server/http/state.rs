@@ -105,6 +105,12 @@ impl FromRef<App> for Arc<Assets> {
     }
 }
 
+impl FromRef<App> for Option<Arc<SignIn>> {
+    fn from_ref(app: &App) -> Self {
+        app.sign_in.clone()
+    }
+}
+
 impl FromRef<App> for Arc<Hub> {
     fn from_ref(app: &App) -> Self {
         app.events.clone()

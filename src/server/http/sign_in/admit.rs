@@ -1,7 +1,7 @@
 //! The layer that finds out who makes a request. It lets in who is signed in, within the limits of their user, and
 //! leads others to the sign-in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,14 +14,22 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{
-    FORMS, NoViewer, PAGE_WAITS, SignIn, SignedIn, Viewer, audit, cookie, forms, has_token,
+    audit::{self, AuditedRequest},
+    audit_notes::note_request,
+    cookie,
+    credential::{NoViewer, has_token},
+    forms,
     limits::UserPermit,
+    paths::{FORMS, SIGN_OUT},
+    service::SignIn,
+    viewer::{PAGE_WAITS, SignedIn, Viewer},
 };
 use crate::server::http::{
-    address, build,
+    address::{self, is_api, is_machine},
+    assets::Assets,
+    build,
     error::{ApiError, ApiResult},
     peer::{Client, Peer},
-    state::App,
 };
 
 /// How long an answer for programs waits until every namespace was asked about; a list with gaps would be wrong.
@@ -29,11 +37,19 @@ const PROGRAM_WAITS: Duration = Duration::from_secs(5);
 /// Seconds after which a user who has all their streams or downloads may ask for another.
 const CROWD_RETRY: u32 = 5;
 
+/// What decides who is let in.
+#[derive(Clone)]
+pub struct Gate {
+    /// `None` lets everybody in.
+    pub sign_in: Option<Arc<SignIn>>,
+    pub assets: Arc<Assets>,
+}
+
 /// Lets a request in if somebody is signed in, and puts the [`Viewer`] into its extensions. Files and probes are for
 /// everybody.
-pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let Some(sign_in) = &app.sign_in else {
+    let Some(sign_in) = &gate.sign_in else {
         parts.extensions.insert(Viewer::everybody());
         return next.run(Request::from_parts(parts, body)).await;
     };
@@ -44,7 +60,7 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
         sign_in.note_form_refused(&path, &parts);
         return ApiError::TooMany(1).into_response();
     }
-    if app.assets.contain(&path) || address::is_probe(&path) || is_form {
+    if gate.assets.contain(&path) || address::is_probe(&path) || is_form {
         return next.run(Request::from_parts(parts, body)).await;
     }
     let viewer = match sign_in.viewer_of(&parts).await {
@@ -57,11 +73,21 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
     vary(answer(sign_in, viewer, &path, Request::from_parts(parts, body), next).await.into_response())
 }
 
+impl SignIn {
+    /// Returns whether a request ends a session that is valid. It counts for no address: a flood from an
+    /// address would keep its people signed in.
+    fn is_sign_out(&self, path: &str, request: &Parts) -> bool {
+        path == SIGN_OUT
+            && request.method == Method::POST
+            && self.session(request).is_some_and(|session| !self.has_ended(&session))
+    }
+}
+
 /// Returns whether a browser opens a page, rather than a program or a part of one.
 fn is_document(request: &Parts) -> bool {
     let wanted = request.headers.get("sec-fetch-dest");
     let is_whole = wanted.is_none_or(|wanted| wanted == "document");
-    is_whole && request.method == Method::GET && !address::is_machine(request.uri.path())
+    is_whole && request.method == Method::GET && !is_machine(request.uri.path())
 }
 
 /// Answers a request of somebody who is signed in, within the limits of their user.
@@ -89,7 +115,7 @@ async fn answer(
     };
     let permit = at_once.map(|most| most.begin(Client::User(user)).ok_or(ApiError::TooMany(CROWD_RETRY)));
     let permit = permit.transpose()?;
-    let is_program = address::is_api(path) && path != "/api/events";
+    let is_program = is_api(path) && path != "/api/events";
     viewer.complete_within(if is_program { PROGRAM_WAITS } else { PAGE_WAITS }).await;
     if is_program && !viewer.is_complete() {
         return Err(ApiError::StillChecking);
@@ -98,16 +124,16 @@ async fn answer(
     request.extensions_mut().insert(viewer);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    if address::is_api(path)
+    if is_api(path)
         && let Some(user) = signed_in
     {
         let is_download = ["/api/vms.csv", "/api/vms.json"].contains(&path);
         let event = if is_download { audit::Event::Download } else { audit::Event::Api };
         let route = route.as_ref().map_or("", MatchedPath::as_str);
-        audit::asked(
+        note_request(
             event,
             &user,
-            &audit::AuditedRequest { peer, route, status: response.status(), took: begun.elapsed() },
+            &AuditedRequest { peer, route, status: response.status(), took: begun.elapsed() },
         );
     }
     Ok(match permit {
@@ -136,7 +162,7 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
     if !is_token && no_viewer == NoViewer::Ended {
         sign_in.note_expired(request);
     }
-    let is_page = !address::is_machine(request.uri.path());
+    let is_page = !is_machine(request.uri.path());
     let leads_to_sign_in = matches!(no_viewer, NoViewer::SignedOut | NoViewer::Ended);
     let mut response = match no_viewer {
         _ if is_page && leads_to_sign_in => forms::to_sign_in(&request.uri, no_viewer == NoViewer::Ended),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use super::{Credential, SignedIn};
 use crate::server::{http::peer::Peer, log::AUDIT};
 use wukong_core::access::UserInfo;
 
@@ -43,26 +42,35 @@ pub struct AuditedRequest<'a> {
     pub took: Duration,
 }
 
+/// Somebody who is signed in, as the audit log names them.
+pub struct AuditedViewer<'a> {
+    pub user: &'a UserInfo,
+    /// How they prove who they are.
+    pub mode: &'static str,
+    /// The hash of their session.
+    pub session: String,
+    /// How many namespaces they may see; `None` for all.
+    pub namespaces: Option<usize>,
+    /// Whether a part of that is valid only because its renewal is delayed.
+    pub is_late: bool,
+}
+
 /// Notes what somebody who is signed in asked for.
-pub fn asked(event: Event, viewer: &SignedIn, asked: &AuditedRequest<'_>) {
-    let user = viewer.user();
-    let mode = match &*viewer.credential {
-        Credential::Session(session) => session.mode().code(),
-        Credential::Bearer(_) => "bearer",
-    };
+pub fn asked(event: Event, viewer: &AuditedViewer<'_>, asked: &AuditedRequest<'_>) {
+    let user = viewer.user;
     tracing::info!(
         target: AUDIT,
         event = event.name(),
         user = user.name,
         uid = user.uid,
         groups = user.groups.len(),
-        mode,
-        session = viewer.credential.hash_text(),
+        mode = viewer.mode,
+        session = viewer.session,
         peer = asked.peer.map(tracing::field::display),
         route = asked.route,
         status = asked.status.as_u16(),
-        namespaces = viewer.standing.scope.namespaces(),
-        late = viewer.standing.is_late,
+        namespaces = viewer.namespaces,
+        late = viewer.is_late,
         ms = asked.took.as_millis() as u64,
     );
 }

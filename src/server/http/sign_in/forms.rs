@@ -5,20 +5,25 @@ use std::sync::Arc;
 use axum::{
     Form,
     body::Body,
-    extract::{Extension, State, rejection::FormRejection},
+    extract::{Extension, rejection::FormRejection},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts, uri::PathAndQuery},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use leptos::server_fn::error::FromServerFnError;
 use serde::Deserialize;
 
 use super::{
-    Credential, PREFIX, Proof, SESSION_ENDS, SIGN_IN, Session, SignIn, WAITS, audit,
+    audit,
     cookie::{self, CookieKind},
-    oidc::{self, leave_url},
-    page::{Notice, Page, ProviderLink},
-    seconds_now,
+    credential::Credential,
+    oidc::leave_url,
+    page::Notice,
+    paths::{OIDC_START, PREFIX, SIGN_IN},
+    responder::{Responder, not_found},
+    service::SignIn,
+    session::{Proof, SESSION_ENDS, Session, seconds_now},
     tokens::Identity,
+    viewer::SIGN_IN_WAITS,
 };
 use crate::{
     server::{
@@ -27,12 +32,10 @@ use crate::{
             address,
             error::{ApiError, ApiResult},
             peer::Peer,
-            state::App,
         },
     },
     server_fns::Failure,
 };
-use i18n::Lang;
 use model::{params::Params, query::encode};
 
 /// The fields of the sign-in form.
@@ -45,12 +48,8 @@ pub struct TokenForm {
 }
 
 /// `GET /auth/sign-in`, with `?next=`.
-pub async fn sign_in_form(
-    State(app): State<App>,
-    lang: Option<Extension<Lang>>,
-    request: Parts,
-) -> ApiResult<Response> {
-    let sign_in = sign_in_of(&app)?;
+pub async fn sign_in_form(responder: Responder, request: Parts) -> ApiResult<Response> {
+    let sign_in = &responder.sign_in;
     let params = Params::parse(address::query(&request.uri))?;
     let next = checked_next(&params.get("next").unwrap_or_default());
     if sign_in.viewer_of(&request).await.is_ok() {
@@ -63,18 +62,17 @@ pub async fn sign_in_form(
         () if has("signed-out") => Some(Notice::SignedOut),
         () => None,
     };
-    Ok(show_with(&app, lang, StatusCode::OK, notice, next))
+    Ok(responder.page(StatusCode::OK, notice, next))
 }
 
 /// `POST /auth/sign-in`: opens a session for a Kubernetes token.
 pub async fn sign_in(
-    State(app): State<App>,
-    lang: Option<Extension<Lang>>,
+    responder: Responder,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     form: Result<Form<TokenForm>, FormRejection>,
 ) -> ApiResult<Response> {
-    let sign_in = sign_in_of(&app)?;
+    let sign_in = &responder.sign_in;
     if !sign_in.modes.has(SignInMode::Token) {
         return Err(not_found());
     }
@@ -83,17 +81,17 @@ pub async fn sign_in(
     let next = checked_next(&form.next);
     if !sign_in.limits.allow_sign_in(peer) {
         sign_in.refusals.note(audit::Refusal::Limit, peer);
-        return Ok(show(&app, lang, Notice::TooMany, next));
+        return Ok(responder.refuse(Notice::TooMany, next));
     }
-    match open(&sign_in, &headers, form.token.trim(), peer).await {
+    match open(sign_in, &headers, form.token.trim(), peer).await {
         Ok(cookies) => {
             let mut response = see_other(&next);
             cookie::add(&mut response, cookies);
             Ok(response)
         }
         Err(notice) => {
-            note_refused(&sign_in, &notice, peer);
-            Ok(show(&app, lang, notice, next))
+            note_refused(sign_in, &notice, peer);
+            Ok(responder.refuse(notice, next))
         }
     }
 }
@@ -129,17 +127,13 @@ async fn open(
     let cookies = kind.set(&sealed, SESSION_ENDS).ok_or(Notice::TooLong)?;
     let session = Credential::Session(session).hash_text();
     audit::session(audit::Event::SignIn, Some(&user), Some(&session), peer);
-    sign_in.access.look(&user).complete_within(WAITS).await;
+    sign_in.access.look(&user).complete_within(SIGN_IN_WAITS).await;
     Ok(cookies)
 }
 
 /// `POST /auth/sign-out`: ends the session, in this process at once and in the browser.
-pub async fn sign_out(
-    State(app): State<App>,
-    lang: Option<Extension<Lang>>,
-    request: Parts,
-) -> ApiResult<Response> {
-    let sign_in = sign_in_of(&app)?;
+pub async fn sign_out(responder: Responder, request: Parts) -> ApiResult<Response> {
+    let sign_in = &responder.sign_in;
     let mut leave = None;
     if let Some(session) = sign_in.session(&request) {
         let oidc = sign_in.oidc.as_ref().filter(|_| session.mode() == SignInMode::Oidc);
@@ -149,11 +143,7 @@ pub async fn sign_out(
     }
     // The answer to a form cannot redirect to the provider: `form-action` forbids that.
     let mut response = match leave {
-        Some(leave) => {
-            let page =
-                Page { leave: Some(leave.into()), ..page(&app, Some(Notice::SignedOut), "/".to_owned()) };
-            html(&app, lang, StatusCode::OK, page)
-        }
+        Some(leave) => responder.leave(leave.into()),
         None => see_other(&format!("{SIGN_IN}?signed-out=1")),
     };
     let kind = sign_in.cookies(&request.headers);
@@ -170,7 +160,7 @@ pub fn to_sign_in(from: &Uri, has_ended: bool) -> Response {
 
 /// Leads a person to the provider and back, without a question.
 pub fn to_renewal(from: &Uri) -> Response {
-    let mut location = [oidc::START, "?renew=&next="].concat();
+    let mut location = [OIDC_START, "?renew=&next="].concat();
     encode(&mut location, path_of(from));
     see_other(&location)
 }
@@ -207,51 +197,6 @@ pub fn checked_next(next: &str) -> String {
         .ok()
         .filter(|path| is_path && !path.path().starts_with(PREFIX) && address::is_read_alike(path.path()));
     path.map_or_else(|| "/".to_owned(), |path| path.to_string())
-}
-
-pub fn sign_in_of(app: &App) -> ApiResult<Arc<SignIn>> {
-    app.sign_in.clone().ok_or_else(not_found)
-}
-
-pub fn not_found() -> ApiError {
-    ApiError::NotFound("nothing exists at this address".into())
-}
-
-/// Answers what did not sign anybody in.
-pub fn show(app: &App, lang: Option<Extension<Lang>>, notice: Notice, next: String) -> Response {
-    show_with(app, lang, notice.status(), Some(notice), next)
-}
-
-fn show_with(
-    app: &App,
-    lang: Option<Extension<Lang>>,
-    status: StatusCode,
-    notice: Option<Notice>,
-    next: String,
-) -> Response {
-    html(app, lang, status, page(app, notice, next))
-}
-
-fn page(app: &App, notice: Option<Notice>, next: String) -> Page {
-    let sign_in = app.sign_in.as_ref();
-    let provider = sign_in.and_then(|sign_in| sign_in.oidc.as_ref()).map(|oidc| ProviderLink {
-        host: oidc.host().to_owned(),
-        fault: oidc.provider.fault().map(|fault| fault.message()),
-    });
-    Page {
-        base: app.base.clone(),
-        notice,
-        takes_tokens: sign_in.is_some_and(|sign_in| sign_in.modes.has(SignInMode::Token)),
-        provider,
-        leave: None,
-        next,
-    }
-}
-
-fn html(app: &App, lang: Option<Extension<Lang>>, status: StatusCode, page: Page) -> Response {
-    let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
-    let html = page.html(app.assets.bundle(), lang);
-    (status, [(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }
 
 pub fn see_other(location: &str) -> Response {

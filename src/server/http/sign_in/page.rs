@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 use leptos::prelude::*;
 
-use super::{SIGN_IN, oidc};
+use super::paths::{OIDC_START, SIGN_IN};
 use crate::{
     app::Bundle,
     ui::{
@@ -190,7 +190,7 @@ fn notice_box(notice: &Notice, lang: Lang) -> impl IntoView + use<> {
 
 /// A link rather than a form: the page's policy lets no form lead to another site.
 fn provider_link(page: &Page, provider: &ProviderLink, lang: Lang) -> impl IntoView + use<> {
-    let mut href = [&*page.base.0, oidc::START, "?next="].concat();
+    let mut href = [&*page.base.0, OIDC_START, "?next="].concat();
     encode(&mut href, &page.next);
     let text = msg!(sign_in.provider, host = provider.host.clone()).render(lang);
     view! {

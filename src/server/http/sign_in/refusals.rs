@@ -1,15 +1,13 @@
 //! Counts refusals, so that the audit log has some lines about each client, and how many were left out: nobody can
 //! fill the log, and nobody can guess in silence.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
-use axum::http::{Method, request::Parts};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Credential, NoViewer, Proof, SIGN_IN, SIGN_OUT, Session, SignIn, audit};
+use super::audit;
 use crate::server::http::peer::{Client, Peer};
-use wukong_core::access::UserInfo;
 
 /// Lines about one client in a minute.
 const LINES: u32 = 10;
@@ -65,61 +63,6 @@ impl Refusals {
         let ended = ended.map(|count| (count.peer, count.left_out)).collect();
         counts.retain(|_, count| !over(count));
         ended
-    }
-}
-
-impl SignIn {
-    /// Returns whether an address may present this token now. An unknown one counts as a request of nobody, before
-    /// the API server is asked: beyond the limit, no answer tells whether the guess was right. `None` is no token.
-    pub(super) fn may_guess(&self, token: Option<&Credential>, peer: Option<Peer>) -> bool {
-        let is_known = matches!(token, Some(Credential::Bearer(token)) if !self.tokens.is_unknown(token));
-        is_known || self.limits.allow_unsigned(peer)
-    }
-
-    /// Returns whether a request ends a session that is valid. It counts for no address: a flood from an
-    /// address would keep its people signed in.
-    pub(super) fn is_sign_out(&self, path: &str, request: &Parts) -> bool {
-        path == SIGN_OUT
-            && request.method == Method::POST
-            && self.session(request).is_some_and(|session| !self.has_ended(&session))
-    }
-
-    /// Notes a form that was not read because its address sent too many requests.
-    pub(super) fn note_form_refused(&self, path: &str, request: &Parts) {
-        if path == SIGN_IN && request.method == Method::POST {
-            self.refusals.note(audit::Refusal::Limit, request.extensions.get().copied());
-        }
-    }
-
-    /// Notes a token that opens nothing.
-    pub(super) fn note_token_refused(&self, is_token: bool, why: &NoViewer, peer: Option<Peer>) {
-        match why {
-            NoViewer::TooMany => self.refusals.note(audit::Refusal::Limit, peer),
-            NoViewer::Ended if is_token => self.refusals.note(audit::Refusal::Token, peer),
-            _ => {}
-        }
-    }
-
-    /// Notes that a session is not valid any more. A cookie that nobody sealed was no session.
-    pub(super) fn note_expired(&self, request: &Parts) {
-        if let Some(session) = self.session(request) {
-            self.note_session(audit::Event::Expired, session, request.extensions.get().copied());
-        }
-    }
-
-    /// Notes what happened to a session, and whose it was.
-    pub(super) fn note_session(&self, event: audit::Event, session: Session, peer: Option<Peer>) {
-        let user = self.user_of(&session);
-        let hash = Credential::Session(session).hash_text();
-        audit::session(event, user.as_deref(), Some(&hash), peer);
-    }
-
-    /// Returns whose session it is or was. `None` if this process has not seen it while it was valid.
-    fn user_of(&self, session: &Session) -> Option<Arc<UserInfo>> {
-        match &session.proof {
-            Proof::Identity(identity) => Some(identity.user.clone()),
-            Proof::Token(token) => self.tokens.last_user(token),
-        }
     }
 }
 

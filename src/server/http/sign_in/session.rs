@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::server::config::SignInMode;
+use collector::clock;
 use wukong_core::access::UserInfo;
 
 /// Bytes of a key.
@@ -177,6 +178,11 @@ impl Key {
         bytes.truncate(length);
         Ok(bytes)
     }
+}
+
+/// Returns the time, in seconds since 1970.
+pub fn seconds_now() -> i64 {
+    clock::now() / 1000
 }
 
 #[cfg(test)]

@@ -3,27 +3,30 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Extension, State},
+    extract::Extension,
     http::{HeaderValue, request::Parts},
     response::Response,
 };
 
 use super::{
     super::{
-        Credential, SignIn, WAITS, audit,
+        audit,
         claims::{ClaimFault, user_of},
         cookie::{self, CookieKind},
-        forms::{checked_next, not_found, see_other, show, sign_in_of, to_sign_in_from},
+        credential::Credential,
+        forms::{checked_next, see_other, to_sign_in_from},
         page::Notice,
-        seconds_now,
-        session::{ClaimedIdentity, Proof, Session},
+        responder::{Responder, not_found},
+        service::SignIn,
+        session::{ClaimedIdentity, Proof, Session, seconds_now},
+        viewer::SIGN_IN_WAITS,
     },
     Discovered, Login, LoginState, Oidc, RECENT,
     exchange::{ExchangeFault, error_code},
     login,
 };
-use crate::server::http::{address, error::ApiResult, peer::Peer, state::App};
-use i18n::{Lang, msg};
+use crate::server::http::{address, error::ApiResult, peer::Peer};
+use i18n::msg;
 use model::params::Params;
 use wukong_core::access::UserInfo;
 
@@ -32,17 +35,13 @@ const NEEDS_PERSON: [&str; 4] =
     ["login_required", "interaction_required", "consent_required", "account_selection_required"];
 
 /// `GET /auth/oidc`, with `?next=` and `?renew=`: leads to the provider.
-pub async fn start(
-    State(app): State<App>,
-    lang: Option<Extension<Lang>>,
-    request: Parts,
-) -> ApiResult<Response> {
-    let sign_in = sign_in_of(&app)?;
+pub async fn start(responder: Responder, request: Parts) -> ApiResult<Response> {
+    let sign_in = &responder.sign_in;
     let oidc = sign_in.oidc.as_ref().ok_or_else(not_found)?;
     let params = Params::parse(address::query(&request.uri))?;
     let next = checked_next(&params.get("next").unwrap_or_default());
     let Some(kind) = sign_in.cookies(&request.headers) else {
-        return Ok(show(&app, lang, Notice::Unprotected, next));
+        return Ok(responder.refuse(Notice::Unprotected, next));
     };
     let wants_renewal = params.iter().any(|(name, _)| name == "renew");
     let session = sign_in.session(&request).filter(|session| wants_renewal && !sign_in.has_ended(session));
@@ -57,7 +56,7 @@ pub async fn start(
         Err(_) if session.is_some() => see_other(&next),
         Err(fault) => {
             let notice = Notice::Away(msg!(sign_in.provider_away, why = fault.message()));
-            return Ok(show(&app, lang, notice, next));
+            return Ok(responder.refuse(notice, next));
         }
     };
     // Whatever becomes of the attempt, the next one is a minute later.
@@ -91,22 +90,21 @@ impl From<Notice> for Ending {
 
 /// `GET /auth/oidc/callback`: the provider leads back with a code, or an error.
 pub async fn callback(
-    State(app): State<App>,
-    lang: Option<Extension<Lang>>,
+    responder: Responder,
     peer: Option<Extension<Peer>>,
     request: Parts,
 ) -> ApiResult<Response> {
-    let sign_in = sign_in_of(&app)?;
+    let sign_in = &responder.sign_in;
     let oidc = sign_in.oidc.as_ref().ok_or_else(not_found)?;
     let peer = peer.map(|Extension(peer)| peer);
     let Some(kind) = sign_in.cookies(&request.headers) else {
-        return Ok(show(&app, lang, Notice::Unprotected, "/".to_owned()));
+        return Ok(responder.refuse(Notice::Unprotected, "/".to_owned()));
     };
-    let back = Return::of(&sign_in, &Params::parse(address::query(&request.uri))?);
+    let back = Return::of(sign_in, &Params::parse(address::query(&request.uri))?);
     let next = back.state.as_ref().map_or_else(|| "/".to_owned(), |state| state.next.clone());
     let renews = back.state.as_ref().is_some_and(|state| state.renews);
     let mut used = None;
-    let callback = Callback { sign_in: &sign_in, oidc, request: &request, kind: &kind, peer };
+    let callback = Callback { sign_in, oidc, request: &request, kind: &kind, peer };
     let mut response = match callback.finish(back, &mut used).await {
         Ok(cookies) => {
             let mut response = see_other(&next);
@@ -123,7 +121,7 @@ pub async fn callback(
         Err(Ending::Refused(notice)) => {
             sign_in.refusals.note(audit::Refusal::Provider, peer);
             tracing::warn!(why = notice.english(), "a sign-in at the provider was refused");
-            let mut response = show(&app, lang, notice, next);
+            let mut response = responder.refuse(notice, next);
             // Whom the provider does not vouch for any more is signed out.
             if renews && used.is_some() {
                 cookie::add(&mut response, kind.clear());
@@ -236,7 +234,7 @@ impl Callback<'_> {
         let hash = Credential::Session(session).hash_text();
         let event = if renews { audit::Event::Renewed } else { audit::Event::SignIn };
         audit::session(event, Some(&user), Some(&hash), self.peer);
-        self.sign_in.access.look(&user).complete_within(WAITS).await;
+        self.sign_in.access.look(&user).complete_within(SIGN_IN_WAITS).await;
         Ok(cookies)
     }
 }

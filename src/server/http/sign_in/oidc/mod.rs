@@ -16,15 +16,17 @@ use openidconnect::{
     core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod},
 };
 
-use super::{claims::ProviderHttp, session::SessionKeys};
+use super::{
+    claims::ProviderHttp,
+    paths::{OIDC_CALLBACK, SIGN_IN},
+    session::SessionKeys,
+};
 use crate::server::config::{OidcConfig, PublicUrl};
 pub use flow::{callback, start};
 use login::{Login, LoginState};
 pub use provider::{Discovered, Provider, ProviderFault};
 pub use sign_out::leave_url;
 
-pub const START: &str = "/auth/oidc";
-pub const CALLBACK: &str = "/auth/oidc/callback";
 /// How old the provider's answer may be when a person is led there: one that is away would keep them.
 const FRESH: Duration = Duration::from_secs(20);
 /// How old it may be when they come back.
@@ -57,10 +59,10 @@ impl Oidc {
         http: Arc<dyn ProviderHttp>,
     ) -> anyhow::Result<Self> {
         let issuer = IssuerUrl::new(config.issuer.clone()).context("--oidc-issuer is not a URL")?;
-        let redirect = RedirectUrl::new(public_url.at(CALLBACK)).context("--public-url is not a URL")?;
+        let redirect = RedirectUrl::new(public_url.at(OIDC_CALLBACK)).context("--public-url is not a URL")?;
         Ok(Self {
             provider: Provider::new(http.clone(), issuer, ClientId::new(config.client_id.clone())),
-            home: public_url.at(&[super::SIGN_IN, "?signed-out=1"].concat()),
+            home: public_url.at(&[SIGN_IN, "?signed-out=1"].concat()),
             config: config.clone(),
             http,
             redirect,

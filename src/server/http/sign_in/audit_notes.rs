@@ -1,0 +1,68 @@
+//! What of a sign-in goes into the audit log, and about whom.
+
+use std::sync::Arc;
+
+use axum::http::{Method, request::Parts};
+
+use super::{
+    audit::{self, AuditedRequest},
+    credential::{Credential, NoViewer},
+    paths::SIGN_IN,
+    service::SignIn,
+    session::{Proof, Session},
+    viewer::SignedIn,
+};
+use crate::server::http::peer::Peer;
+use wukong_core::access::UserInfo;
+
+impl SignIn {
+    /// Notes a form that was not read because its address sent too many requests.
+    pub fn note_form_refused(&self, path: &str, request: &Parts) {
+        if path == SIGN_IN && request.method == Method::POST {
+            self.refusals.note(audit::Refusal::Limit, request.extensions.get().copied());
+        }
+    }
+
+    /// Notes a token that opens nothing.
+    pub fn note_token_refused(&self, is_token: bool, why: &NoViewer, peer: Option<Peer>) {
+        match why {
+            NoViewer::TooMany => self.refusals.note(audit::Refusal::Limit, peer),
+            NoViewer::Ended if is_token => self.refusals.note(audit::Refusal::Token, peer),
+            _ => {}
+        }
+    }
+
+    /// Notes that a session is not valid any more. A cookie that nobody sealed was no session.
+    pub fn note_expired(&self, request: &Parts) {
+        if let Some(session) = self.session(request) {
+            self.note_session(audit::Event::Expired, session, request.extensions.get().copied());
+        }
+    }
+
+    /// Notes what happened to a session, and whose it was.
+    pub fn note_session(&self, event: audit::Event, session: Session, peer: Option<Peer>) {
+        let user = self.user_of(&session);
+        let hash = Credential::Session(session).hash_text();
+        audit::session(event, user.as_deref(), Some(&hash), peer);
+    }
+
+    /// Returns whose session it is or was. `None` if this process has not seen it while it was valid.
+    fn user_of(&self, session: &Session) -> Option<Arc<UserInfo>> {
+        match &session.proof {
+            Proof::Identity(identity) => Some(identity.user.clone()),
+            Proof::Token(token) => self.tokens.last_user(token),
+        }
+    }
+}
+
+/// Notes what somebody who is signed in asked for.
+pub fn note_request(event: audit::Event, viewer: &SignedIn, request: &AuditedRequest<'_>) {
+    let viewer = audit::AuditedViewer {
+        user: viewer.user(),
+        mode: viewer.credential.mode_code(),
+        session: viewer.credential.hash_text(),
+        namespaces: viewer.standing.scope.namespaces(),
+        is_late: viewer.standing.is_late,
+    };
+    audit::asked(event, &viewer, request);
+}
