@@ -110,11 +110,13 @@ pub struct HttpConfig {
     pub tls: Option<TlsFiles>,
 }
 
-/// The PEM files of `--tls-cert` and `--tls-key`.
+/// The PEM files of `--tls-cert` and `--tls-key`, and of the authority of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// The PEM file of the authorities of clients. With it, clients may show a certificate of theirs.
+    pub client_ca: Option<PathBuf>,
 }
 
 impl HttpConfig {

@@ -89,7 +89,7 @@ impl From<HttpFlags> for HttpConfig {
 /// clap refuses one file without the other.
 impl From<TlsFlags> for Option<TlsFiles> {
     fn from(flags: TlsFlags) -> Self {
-        Some(TlsFiles { certificate: flags.tls_cert?, key: flags.tls_key? })
+        Some(TlsFiles { certificate: flags.tls_cert?, key: flags.tls_key?, client_ca: None })
     }
 }
 

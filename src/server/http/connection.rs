@@ -17,6 +17,7 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
+use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -34,7 +35,7 @@ use super::{
     places::{Place, Places},
     reserve::Reserve,
 };
-use crate::server::tls::ServerTls;
+use crate::server::tls::{ServerTls, is_client};
 
 /// Longest waits for clients.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,8 @@ pub struct ConnectionConfig {
     pub proxies: TrustedProxies,
     /// `None` serves plain HTTP.
     pub tls: Option<Arc<ServerTls>>,
+    /// The name in the client certificate of the authenticating proxy, if it has one.
+    pub proxy_name: Option<ServerName<'static>>,
 }
 
 /// Most connections at the same time: 2,000 people who follow events, and half as many other clients. Their
@@ -79,7 +82,7 @@ pub const MOST_CONNECTIONS: usize = 3072;
 impl Default for ConnectionConfig {
     fn default() -> Self {
         let (timeouts, proxies) = (Timeouts::default(), TrustedProxies::default());
-        Self { most: MOST_CONNECTIONS, timeouts, proxies, tls: None }
+        Self { most: MOST_CONNECTIONS, timeouts, proxies, tls: None, proxy_name: None }
     }
 }
 
@@ -89,6 +92,8 @@ pub struct Origin {
     pub address: SocketAddr,
     /// All ordinary connections were taken. This one is reserved for probes, and answers nothing else.
     pub probes_only: bool,
+    /// The client has proved by its certificate that it is the authenticating proxy.
+    pub is_auth_proxy: bool,
 }
 
 /// Most bytes and most headers of a request's head; a larger head gets 431. The URL alone may have 8 KiB.
@@ -180,7 +185,7 @@ impl Server {
         address: SocketAddr,
         place: Option<Place>,
     ) -> JoinHandle<()> {
-        let origin = Origin { address, probes_only: place.is_none() };
+        let origin = Origin { address, probes_only: place.is_none(), is_auth_proxy: false };
         let Timeouts { handshake, stall, .. } = self.config.timeouts;
         let connection = Connection {
             http: http.clone(),
@@ -190,6 +195,7 @@ impl Server {
             stall,
             // The one in use at this moment.
             tls: self.config.tls.as_ref().map(|tls| tls.acceptor()),
+            proxy_name: self.config.proxy_name.clone(),
             handshake: if origin.probes_only { PROBE_HEAD } else { handshake },
             watcher: self.connections.watcher(),
             shutdown: self.shutdown.clone(),
@@ -213,6 +219,7 @@ struct Connection {
     asked: Arc<AtomicBool>,
     stall: Duration,
     tls: Option<TlsAcceptor>,
+    proxy_name: Option<ServerName<'static>>,
     /// Longest time of the handshake.
     handshake: Duration,
     watcher: Watcher,
@@ -229,7 +236,12 @@ impl Connection {
         // A client in the middle of its handshake has asked for nothing yet.
         let Some(begun) = self.shutdown.run_until_cancelled(handshake).await else { return Ok(()) };
         match begun?? {
-            Handshake::Tls(stream) => Ok(self.answer(*stream).await?),
+            Handshake::Tls(stream) => {
+                let name = self.proxy_name.as_ref();
+                let is_auth_proxy = name.is_some_and(|name| is_client(stream.get_ref().1, name));
+                let origin = Origin { is_auth_proxy, ..self.origin };
+                Ok(Self { origin, ..self }.answer(*stream).await?)
+            }
             Handshake::PlainHttp(stream) => {
                 let router = Router::new().fallback(handshake::refuse_plain_http);
                 Ok(Self { http: for_probes(), router, ..self }.answer(stream).await?)

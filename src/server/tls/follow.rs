@@ -99,7 +99,7 @@ impl ServerTls {
     }
 
     /// Takes over the files if they have changed and can be used. Blocks.
-    pub(super) fn look(&self) {
+    pub fn look(&self) {
         match self.read_new() {
             Ok(None) => self.forget_refusal(),
             Ok(Some((digest, pair, config))) => {

@@ -1,12 +1,14 @@
 //! TLS of the listener: `pair` reads `--tls-cert` and `--tls-key`, `follow` takes over new files while the program
-//! runs, `pinned` is the client of `healthcheck`. `http::connection` runs the handshakes.
+//! runs, `client` tells who has shown a client certificate, `pinned` is the client of `healthcheck`. `http::connection` runs the handshakes.
 
+mod client;
 mod follow;
 mod pair;
 mod pinned;
 #[cfg(test)]
 pub mod tests;
 
+pub use client::is_client;
 pub use follow::{ServerTls, Stage};
 pub use pair::{KeyPair, PairError, Validity};
 pub use pinned::connector;

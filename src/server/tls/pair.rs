@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use rustls::{
     CertificateError, Error, RootCertStore, ServerConfig,
     client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
-    crypto::ring,
-    server::ParsedCertificate,
+    crypto::{CryptoProvider, ring},
+    server::{NoClientAuth, ParsedCertificate, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
@@ -44,6 +44,8 @@ pub enum PairError {
     UnsupportedKey(PathBuf),
     #[error("the first certificate in {} cannot be used: {error}", path.display())]
     UnsupportedCertificate { path: PathBuf, error: Error },
+    #[error("{} holds no certificate of an authority that can be used", .0.display())]
+    NoClientCa(PathBuf),
     #[error(
         "the private key in {} does not belong to the first certificate in {}",
         .0.key.display(), .0.certificate.display()
@@ -51,27 +53,28 @@ pub enum PairError {
     Mismatch(TlsFiles),
 }
 
-/// The bytes of both files.
+/// The bytes of all files.
 pub struct PemFiles {
     certificate: Vec<u8>,
     key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
 }
 
 impl PemFiles {
-    /// Reads both files. Blocks.
+    /// Reads the files. Blocks.
     pub fn read(files: &TlsFiles) -> Result<Self, PairError> {
-        Ok(Self { certificate: read(&files.certificate)?, key: read(&files.key)? })
+        let client_ca = files.client_ca.as_deref().map(read).transpose()?;
+        Ok(Self { certificate: read(&files.certificate)?, key: read(&files.key)?, client_ca })
     }
 
     /// Returns a hash by which contents are compared, so that no second copy of a key is kept.
     pub fn digest(&self) -> [u8; 32] {
-        let length = (self.certificate.len() as u64).to_be_bytes();
-        Sha256::new()
-            .chain_update(length)
-            .chain_update(&self.certificate)
-            .chain_update(&self.key)
-            .finalize()
-            .into()
+        let mut hash = Sha256::new();
+        for part in [&self.certificate, &self.key, self.client_ca.as_ref().unwrap_or(&Vec::new())] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
     }
 }
 
@@ -148,6 +151,8 @@ fn timestamp(time: UnixTime) -> Timestamp {
 pub struct KeyPair {
     certified: Arc<CertifiedKey>,
     pub validity: Validity,
+    /// The authorities whose certificates clients may show.
+    clients: Option<Arc<RootCertStore>>,
 }
 
 impl KeyPair {
@@ -169,7 +174,11 @@ impl KeyPair {
         }
         let own = certified.end_entity_cert().and_then(ParsedCertificate::try_from);
         let validity = own.and_then(|own| Validity::of(&own)).map_err(|error| unsupported(files, error))?;
-        Ok(Self { certified: Arc::new(certified), validity })
+        let clients = match (&pem.client_ca, &files.client_ca) {
+            (Some(pem), Some(path)) => Some(authorities(pem, path)?),
+            _ => None,
+        };
+        Ok(Self { certified: Arc::new(certified), validity, clients })
     }
 
     /// Returns whether browsers accept the certificate for this host, a name or an address.
@@ -183,13 +192,29 @@ impl KeyPair {
     /// Returns the settings of connections that show this certificate. Sessions are resumed only within these
     /// settings: those of a key that was replaced end with it.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, Error> {
-        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let builder = builder.with_protocol_versions(&[&TLS13, &TLS12])?.with_no_client_auth();
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_protocol_versions(&[&TLS13, &TLS12])?;
+        let builder = builder.with_client_cert_verifier(self.client_verifier(provider)?);
         let shown = SingleCertAndKey::from(self.certified.clone());
         let mut config = builder.with_cert_resolver(Arc::new(shown));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
+
+    /// A client may show a certificate, and need not: browsers and probes have none.
+    fn client_verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        let Some(roots) = &self.clients else { return Ok(Arc::new(NoClientAuth)) };
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider);
+        verifier.allow_unauthenticated().build().map_err(|error| Error::General(error.to_string()))
+    }
+}
+
+/// Returns the authorities of a PEM file.
+fn authorities(pem: &[u8], path: &Path) -> Result<Arc<RootCertStore>, PairError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(parse_certificates(pem).unwrap_or_default());
+    if roots.is_empty() { Err(PairError::NoClientCa(path.to_owned())) } else { Ok(Arc::new(roots)) }
 }
 
 fn unsupported(files: &TlsFiles, error: Error) -> PairError {

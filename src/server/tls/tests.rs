@@ -53,8 +53,11 @@ pub struct Files {
 impl Files {
     pub fn of(made: &Made) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let paths =
-            TlsFiles { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
+        let paths = TlsFiles {
+            certificate: folder.path().join("tls.crt"),
+            key: folder.path().join("tls.key"),
+            client_ca: None,
+        };
         let files = Self { paths, folder };
         files.write(made);
         files

@@ -169,7 +169,9 @@ async fn start_server(most: usize, http: HttpConfig, timeouts: Timeouts, vms: us
     let proxies = TrustedProxies::new(&http.trusted_proxies);
     let vms = (0..vms).map(|n| vm("shop", &format!("web-{n}"))).collect();
     let Server { router, snapshots, .. } = Server::with(vms, http);
-    let running = start_router(router, ConnectionConfig { most, timeouts, proxies, tls: None }).await;
+    let running =
+        start_router(router, ConnectionConfig { most, timeouts, proxies, ..ConnectionConfig::default() })
+            .await;
     Running { _snapshots: Some(snapshots), ..running }
 }
 
