@@ -69,6 +69,16 @@ pub trait PageData: Send + Sync {
     fn account(&self) -> Option<Account>;
 }
 
+/// How somebody signed in.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignedInBy {
+    #[default]
+    Token,
+    Provider,
+    Proxy,
+}
+
 /// Who is signed in, and what they may see. Only the server's part of a page shows it.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +95,9 @@ pub struct Account {
     pub all_vms: bool,
     /// How many of all access checks are answered; `None` once all are.
     pub checks: Option<(usize, usize)>,
+    pub signed_in_by: SignedInBy,
+    /// Whether a sign-out here has an effect.
+    pub can_sign_out: bool,
     /// Seconds until the page loads itself again, since the identity provider is asked again then who it is. `None` if
     /// it never is.
     pub renewal_in: Option<i64>,

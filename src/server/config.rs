@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use collector::config::{CollectConfig, KubernetesConfig};
 
+mod auth_proxy;
 mod convert;
 mod empty;
 mod flags;
@@ -17,6 +18,7 @@ mod parse;
 mod sign_in;
 mod validate;
 
+pub use auth_proxy::{AssertionConfig, AuthProxyConfig, ClientCertificateConfig, ProxyProof};
 pub use sign_in::{ClaimMappings, OidcConfig, PublicUrl, SignInConfig, SignInMode, SignInModes};
 pub use validate::read;
 
@@ -115,11 +117,20 @@ pub struct HttpConfig {
 pub struct TlsFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// The PEM file of the authorities of clients. With it, clients may show a certificate of theirs.
+    /// The PEM file of `--proxy-client-ca`. With it, clients may show a certificate of that authority.
     pub client_ca: Option<PathBuf>,
 }
 
 impl HttpConfig {
+    /// Returns the same with these settings of the sign-in. Where a proxy proves itself by a certificate, the listener
+    /// asks for it.
+    pub fn with_sign_in(self, sign_in: SignInConfig) -> Self {
+        let certificate = sign_in.auth_proxy.as_ref().and_then(AuthProxyConfig::client_certificate);
+        let client_ca = certificate.map(|certificate| certificate.ca.clone());
+        let tls = self.tls.map(|files| TlsFiles { client_ca, ..files });
+        Self { sign_in, tls, ..self }
+    }
+
     /// Returns whether browsers come over TLS. `--public-url` says so, else the listener.
     pub fn is_https(&self) -> bool {
         self.sign_in.public_url.as_ref().map_or(self.tls.is_some(), PublicUrl::is_https)

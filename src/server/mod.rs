@@ -21,6 +21,7 @@ pub mod tls;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use rustls_pki_types::ServerName;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -33,12 +34,12 @@ use model::Millis;
 
 use self::{
     access::{Access, Reviews},
-    config::{Config, HttpConfig, SignInConfig},
+    config::{AuthProxyConfig, Config, HttpConfig, ProxyProof, SignInConfig},
     http::{
         App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits,
         history::HistoryReader,
         reader::Reader,
-        sign_in::{SessionKeys, SignIn, oidc::Oidc},
+        sign_in::{SessionKeys, SignIn, auth_proxy::AuthProxy, oidc::Oidc},
     },
     pipeline::{
         backfill::HistoryBackfill,
@@ -81,6 +82,7 @@ pub struct Server {
     session_keys: SessionKeys,
     tls: Option<Arc<ServerTls>>,
     oidc: Option<Oidc>,
+    auth_proxy: Option<AuthProxy>,
 }
 
 impl Server {
@@ -107,7 +109,8 @@ impl Server {
         if let Some(oidc) = &oidc {
             oidc.check_secret().await?;
         }
-        Ok(Self { cluster, identity, assets, collect, http, session_keys, tls, oidc })
+        let auth_proxy = auth_proxy(&http.sign_in, &collect)?;
+        Ok(Self { cluster, identity, assets, collect, http, session_keys, tls, oidc, auth_proxy })
     }
 
     /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends unexpectedly.
@@ -132,7 +135,7 @@ impl Server {
         let sign_in = reviewer.map(|reviewer| {
             start_sign_in(
                 reviewer,
-                (keys, self.oidc),
+                (keys, self.oidc, self.auth_proxy),
                 &self.http,
                 reader.clone(),
                 observer,
@@ -154,6 +157,7 @@ impl Server {
             most: open_files::connections(http::MOST_CONNECTIONS),
             proxies: TrustedProxies::new(&self.http.trusted_proxies),
             tls: self.tls,
+            proxy_name: proxy_name(&self.http.sign_in)?,
             ..ConnectionConfig::default()
         };
         let answering = tokio::spawn(http::listen(listener, router, connections, shutdown.clone()));
@@ -229,7 +233,7 @@ fn start_history(
 /// Starts what signing in needs: the reviews of who may see what, and the reading of session keys that change.
 fn start_sign_in(
     (reviewer, hints): (Reviewer, watch::Receiver<Option<BindingHints>>),
-    (keys, oidc): (SessionKeys, Option<Oidc>),
+    (keys, oidc, auth_proxy): (SessionKeys, Option<Oidc>, Option<AuthProxy>),
     http: &HttpConfig,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     observations: mpsc::Sender<QueuedObservation>,
@@ -243,7 +247,8 @@ fn start_sign_in(
     tasks.spawn(access.clone().report(record, observations, shutdown.clone()));
     let config = &http.sign_in;
     let sign_in = SignIn::new(reviews, access, keys, config).over_tls(http.tls.is_some());
-    let sign_in = Arc::new(oidc.into_iter().fold(sign_in, SignIn::with_oidc));
+    let sign_in = oidc.into_iter().fold(sign_in, SignIn::with_oidc);
+    let sign_in = Arc::new(auth_proxy.into_iter().fold(sign_in, SignIn::with_auth_proxy));
     tasks.spawn(sign_in.clone().look_after(config.session_key_file.clone(), shutdown.clone()));
     sign_in
 }
@@ -252,8 +257,30 @@ fn start_sign_in(
 fn oidc(config: &SignInConfig, collect: &CollectConfig) -> anyhow::Result<Option<Oidc>> {
     let (Some(oidc), Some(public_url)) = (&config.oidc, &config.public_url) else { return Ok(None) };
     let issuer = oidc.issuer.parse::<::http::Uri>().context("--oidc-issuer is not a URL")?;
-    let provider = IdentityProvider::new(issuer, oidc.ca.clone(), &collect.proxies);
+    let provider = IdentityProvider::new(issuer, oidc.ca.clone(), "--oidc-ca", &collect.proxies);
     Oidc::new(oidc, public_url, Arc::new(provider)).map(Some)
+}
+
+/// Returns the proxy through which people come, if there is one. Its issuer is not asked yet.
+fn auth_proxy(config: &SignInConfig, collect: &CollectConfig) -> anyhow::Result<Option<AuthProxy>> {
+    let Some(proxy) = &config.auth_proxy else { return Ok(None) };
+    let (url, ca) = match &proxy.proof {
+        ProxyProof::Assertion(assertion) => {
+            let issuer = assertion.issuer.parse::<::http::Uri>().context("--proxy-issuer is not a URL")?;
+            (assertion.jwks_url.clone().unwrap_or(issuer), assertion.ca.clone())
+        }
+        // Nobody is asked.
+        ProxyProof::Certificate(_) => (::http::Uri::default(), None),
+    };
+    let issuer = IdentityProvider::new(url, ca, "--proxy-ca", &collect.proxies);
+    AuthProxy::new(proxy, Arc::new(issuer)).map(Some)
+}
+
+/// Returns the name in the client certificate by which the proxy proves itself, if it does so.
+fn proxy_name(config: &SignInConfig) -> anyhow::Result<Option<ServerName<'static>>> {
+    let certificate = config.auth_proxy.as_ref().and_then(AuthProxyConfig::client_certificate);
+    let name = certificate.map(|certificate| ServerName::try_from(certificate.name.clone()));
+    name.transpose().context("--proxy-client-name is not a name of a certificate")
 }
 
 fn limits(config: &CollectConfig) -> Limits {

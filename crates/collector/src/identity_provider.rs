@@ -26,12 +26,12 @@ pub struct IdentityProvider {
 }
 
 impl IdentityProvider {
-    /// Takes the issuer's address, and the file of the CA for all addresses of the provider.
-    pub fn new(issuer: Uri, ca: Option<PathBuf>, proxies: &ProxyRules) -> Self {
+    /// Takes the provider's address, and the file of the CA for all addresses of the provider with its flag.
+    pub fn new(url: Uri, ca: Option<PathBuf>, ca_flag: &str, proxies: &ProxyRules) -> Self {
         let budget = Budget::new(&[(AT_ONCE, LARGEST_ANSWER)]);
         let limits = SiteLimits { deadline: DEADLINE, limit: LARGEST_ANSWER, budget };
-        let site = Site::new("OIDC provider", issuer, ca, limits);
-        Self { site: Mutex::new(site.with_ca_flag("--oidc-ca").through(proxies)) }
+        let site = Site::new("OIDC provider", url, ca, limits);
+        Self { site: Mutex::new(site.with_ca_flag(ca_flag).through(proxies)) }
     }
 
     /// Sends a request, and returns the answer whatever its status.

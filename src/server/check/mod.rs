@@ -1,6 +1,7 @@
 //! The command `check`: reports the connection, the permissions, the state of every source after one round,
 //! and for how many VMs figures are known. `main` runs it and writes the report.
 
+mod auth_proxy;
 mod permissions;
 mod report;
 mod sign_in;
@@ -44,6 +45,9 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     report.certificate(&config.http).await;
     if let Ok(Some(oidc)) = super::oidc(&config.http.sign_in, &config.collect) {
         report.sign_in(sign_in::ask(&oidc).await);
+    }
+    if let Ok(Some(proxy)) = super::auth_proxy(&config.http.sign_in, &config.collect) {
+        report.sign_in(auth_proxy::ask(&proxy).await);
     }
     if reachable {
         let ahead =

@@ -9,7 +9,7 @@ use crate::server::http::sign_in::oidc::{Discovered, Oidc};
 use collector::clock;
 use i18n::Render;
 
-const SIGN_IN: &str = "sign-in";
+pub const SIGN_IN: &str = "sign-in";
 
 /// Returns what a sign-in at the provider needs, and whether it is there.
 pub async fn ask(oidc: &Oidc) -> Vec<Check> {

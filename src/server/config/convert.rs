@@ -1,11 +1,11 @@
 //! Makes the program's configuration of parsed flags. Called by `validate`.
 
 use super::{
-    ClaimMappings, Config, HttpConfig, Listen, OidcConfig, SignInConfig, SignInMode, SimConfig, SimSize,
-    TlsFiles,
+    AssertionConfig, AuthProxyConfig, ClaimMappings, ClientCertificateConfig, Config, HttpConfig, Listen,
+    OidcConfig, ProxyProof, SignInConfig, SignInMode, SimConfig, SimSize, TlsFiles,
     flags::{
-        CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, OidcFlags, ServeFlags, SignInFlags,
-        SimFlags, SizeFlags, SourceFlags, TlsFlags,
+        AuthProxyFlags, CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, OidcFlags, ServeFlags,
+        SignInFlags, SimFlags, SizeFlags, SourceFlags, TlsFlags,
     },
 };
 use collector::config::{
@@ -19,7 +19,7 @@ impl From<ServeFlags> for Config {
             listen: flags.http.listen,
             kubernetes: flags.cluster.into(),
             collect: flags.collect.into(),
-            http: HttpConfig { sign_in: flags.sign_in.into(), ..flags.http.into() },
+            http: HttpConfig::from(flags.http).with_sign_in(flags.sign_in.into()),
         }
     }
 }
@@ -42,11 +42,8 @@ impl From<CheckFlags> for Config {
             listen: Listen::Address(([127, 0, 0, 1], 0).into()),
             kubernetes: flags.cluster.into(),
             collect: flags.collect.into(),
-            http: HttpConfig {
-                sign_in: flags.sign_in.into(),
-                tls: flags.tls.into(),
-                ..HttpConfig::default()
-            },
+            http: HttpConfig { tls: flags.tls.into(), ..HttpConfig::default() }
+                .with_sign_in(flags.sign_in.into()),
         }
     }
 }
@@ -97,7 +94,9 @@ impl From<SignInFlags> for SignInConfig {
     fn from(flags: SignInFlags) -> Self {
         let modes = flags.sign_in.unwrap_or_default();
         let oidc = modes.has(SignInMode::Oidc).then(|| oidc(flags.oidc)).flatten();
-        Self { modes, session_key_file: flags.session_key_file, public_url: flags.public_url, oidc }
+        let auth_proxy = modes.has(SignInMode::Proxy).then(|| auth_proxy(flags.auth_proxy)).flatten();
+        let (session_key_file, public_url) = (flags.session_key_file, flags.public_url);
+        Self { modes, session_key_file, public_url, oidc, auth_proxy }
     }
 }
 
@@ -117,6 +116,33 @@ fn oidc(flags: OidcFlags) -> Option<OidcConfig> {
             groups_filter: flags.oidc_groups_filter,
         },
     })
+}
+
+/// `None` unless the proxy proves itself, which `validate` requires.
+fn auth_proxy(flags: AuthProxyFlags) -> Option<AuthProxyConfig> {
+    let proof = match (flags.proxy_issuer, flags.proxy_client_ca) {
+        (Some(issuer), _) => ProxyProof::Assertion(AssertionConfig {
+            header: flags.proxy_assertion_header,
+            issuer,
+            audience: flags.proxy_audience?,
+            jwks_url: flags.proxy_jwks_url,
+            ca: flags.proxy_ca,
+        }),
+        (None, ca) => ProxyProof::Certificate(ClientCertificateConfig {
+            ca: ca?,
+            name: flags.proxy_client_name?,
+            user_header: flags.proxy_user_header,
+            groups_header: flags.proxy_groups_header,
+        }),
+    };
+    let mappings = ClaimMappings {
+        username_claim: flags.proxy_username_claim,
+        groups_claim: flags.proxy_groups_claim,
+        username_prefix: flags.proxy_username_prefix,
+        groups_prefix: flags.proxy_groups_prefix,
+        groups_filter: flags.proxy_groups_filter,
+    };
+    Some(AuthProxyConfig { proof, mappings, sign_out_url: flags.proxy_sign_out_url })
 }
 
 impl From<CollectFlags> for CollectConfig {

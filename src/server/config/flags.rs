@@ -13,8 +13,10 @@ use clap::{
 };
 use http::Uri;
 
+mod auth_proxy;
 mod oidc;
 
+pub use auth_proxy::AuthProxyFlags;
 pub use oidc::OidcFlags;
 
 use super::{
@@ -182,7 +184,7 @@ pub struct TlsFlags {
 #[derive(Debug, Args)]
 pub struct SignInFlags {
     /// How people sign in, comma-separated: token asks for a Kubernetes token and shows the VMs that its user
-    /// may list; oidc leads to an OpenID Connect provider; proxy believes a proxy that authenticates people;
+    /// may list; oidc leads to an OpenID Connect provider; proxy trusts an authenticating proxy in front that proves itself;
     /// none, alone, shows every VM to everybody. If the flag is not set, a loopback address has none, and any
     /// other address is refused
     #[arg(long, value_name = "MODES", env = "WUKONG_SIGN_IN", hide_env_values = true)]
@@ -202,6 +204,8 @@ pub struct SignInFlags {
     pub public_url: Option<PublicUrl>,
     #[command(flatten)]
     pub oidc: OidcFlags,
+    #[command(flatten)]
+    pub auth_proxy: AuthProxyFlags,
 }
 
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ use clap::{
     },
     error::{ContextKind, ContextValue},
 };
-use http::Uri;
+use http::{HeaderName, Uri, header};
 use ipnet::IpNet;
 
 use super::{
@@ -137,6 +137,46 @@ pub fn issuer(text: &str) -> Result<String, Expected> {
 }
 
 const ISSUER: &str = "expected the URL of an issuer by https, without user, password and query, such as https://sso.example.com";
+
+/// Parses the URL of keys. Plain HTTP is for this machine alone.
+pub fn safe_url(text: &str) -> Result<Uri, Expected> {
+    let uri = url(text)?;
+    let is_safe = uri.scheme_str() == Some("https") || uri.host().is_some_and(is_this_machine);
+    is_safe
+        .then_some(uri)
+        .ok_or_else(|| "expected an https:// URL; plain HTTP is for this machine alone".to_owned())
+}
+
+/// Parses an address that pages lead to. It may have a query.
+pub fn sign_out_url(text: &str) -> Result<Uri, Expected> {
+    let uri = text.trim().parse::<Uri>().ok().filter(|_| !text.contains('#'));
+    let uri = uri.filter(|uri| {
+        let is_web = matches!(uri.scheme_str(), Some("https" | "http"));
+        is_web && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    });
+    uri.ok_or_else(|| "expected a URL such as https://vms.example.com/oauth2/sign_out".to_owned())
+}
+
+/// Parses the name of a header that names a user. Headers with a meaning of their own are refused.
+pub fn header_name(text: &str) -> Result<HeaderName, Expected> {
+    let name = text.trim().parse::<HeaderName>().ok();
+    let plain = |name: &HeaderName| {
+        let is_plain = name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        is_plain && ![header::HOST, header::COOKIE, header::ORIGIN].contains(name)
+    };
+    name.filter(plain).ok_or_else(|| {
+        "expected the name of a header of letters, digits and dashes, such as X-Forwarded-User".to_owned()
+    })
+}
+
+/// Parses a name that stands in a certificate.
+pub fn certificate_name(text: &str) -> Result<String, Expected> {
+    let text = text.trim();
+    let is_name = rustls_pki_types::ServerName::try_from(text).is_ok();
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected a DNS name or an IP address, such as proxy.example.com".to_owned())
+}
 
 /// Parses scopes of OAuth 2 (RFC 6749, 3.3), without `openid`, which is always asked for.
 pub fn scopes(text: &str) -> Result<Scopes, Expected> {

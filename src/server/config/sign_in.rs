@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, str::FromStr};
 use http::Uri;
 use regex::Regex;
 
+use super::AuthProxyConfig;
+
 /// One way in which people prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SignInMode {
@@ -12,16 +14,19 @@ pub enum SignInMode {
     Token,
     /// At an OpenID Connect provider.
     Oidc,
+    /// At an authenticating proxy, which proves in each request who asks.
+    Proxy,
 }
 
 impl SignInMode {
-    pub const ALL: [Self; 2] = [Self::Token, Self::Oidc];
+    pub const ALL: [Self; 3] = [Self::Token, Self::Oidc, Self::Proxy];
 
     /// Returns the name of the mode in `--sign-in` and in the audit log.
     pub fn code(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::Oidc => "oidc",
+            Self::Proxy => "proxy",
         }
     }
 }
@@ -116,6 +121,8 @@ pub struct SignInConfig {
     pub public_url: Option<PublicUrl>,
     /// `None` unless people sign in at an OpenID Connect provider.
     pub oidc: Option<OidcConfig>,
+    /// `None` unless people come through an authenticating proxy.
+    pub auth_proxy: Option<AuthProxyConfig>,
 }
 
 /// An OpenID Connect provider, and this program as its client.

@@ -10,7 +10,7 @@ use clap::{
 
 use super::{
     Invocation, LogConfig, LogFormat, SignInMode, Task, empty,
-    flags::{self, CollectFlags, Flags, LogFlags, ServeFlags, SignInFlags},
+    flags::{self, CollectFlags, Flags, LogFlags, ServeFlags, SignInFlags, TlsFlags},
     parse,
 };
 
@@ -35,6 +35,7 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
             check_budget(&flags.serve.collect)?;
             check_sign_in(&flags.serve)?;
             check_oidc(&flags.serve.sign_in)?;
+            check_auth_proxy(&flags.serve.sign_in, &flags.serve.http.tls)?;
             let log = log(&flags.serve.log, rust_log)?;
             Invocation { log, task: Task::Serve(flags.serve.into()) }
         }
@@ -50,6 +51,7 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
         Some(flags::Command::Check(check)) => {
             check_budget(&check.collect)?;
             check_oidc(&check.sign_in)?;
+            check_auth_proxy(&check.sign_in, &check.tls)?;
             let filter = if rust_log.trim().is_empty() { "off" } else { rust_log };
             let (log, output) = (log(&check.log, filter)?, check.output);
             Invocation { log, task: Task::Check((*check).into(), output) }
@@ -122,6 +124,25 @@ fn check_oidc(flags: &SignInFlags) -> Result<(), Error> {
         return Err(Error::raw(ErrorKind::ArgumentConflict, message));
     }
     Ok(())
+}
+
+/// A proxy proves itself by all that one of the two proofs needs.
+fn check_auth_proxy(flags: &SignInFlags, tls: &TlsFlags) -> Result<(), Error> {
+    if !flags.sign_in.as_ref().is_some_and(|modes| modes.has(SignInMode::Proxy)) {
+        return Ok(());
+    }
+    let proxy = &flags.auth_proxy;
+    let missing = match (&proxy.proxy_issuer, &proxy.proxy_client_ca) {
+        (None, None) => "--proxy-issuer (WUKONG_PROXY_ISSUER) or --proxy-client-ca (WUKONG_PROXY_CLIENT_CA)",
+        (Some(_), _) if proxy.proxy_audience.is_none() => "--proxy-audience (WUKONG_PROXY_AUDIENCE)",
+        (None, Some(_)) if proxy.proxy_client_name.is_none() => {
+            "--proxy-client-name (WUKONG_PROXY_CLIENT_NAME)"
+        }
+        (None, Some(_)) if tls.tls_cert.is_none() => "--tls-cert (WUKONG_TLS_CERT)",
+        _ => return Ok(()),
+    };
+    let message = format!("{missing} is required by --sign-in=proxy (WUKONG_SIGN_IN)");
+    Err(Error::raw(ErrorKind::MissingRequiredArgument, message))
 }
 
 /// Adds the environment variable to each flag that the error names: the value may come from there.

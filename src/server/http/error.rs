@@ -62,6 +62,12 @@ pub enum ApiError {
     SignedOut,
     #[error("the token or the session is invalid or has expired: sign in again")]
     SessionEnded,
+    /// What the authenticating proxy sends does not prove who asks.
+    #[error("{}", .0.english())]
+    NotProven(Message),
+    /// What the authenticating proxy sends cannot be checked now.
+    #[error("{}", .0.english())]
+    NotCheckable(Message),
     #[error("the API server cannot confirm your identity right now: try again in 2 s")]
     IdentityUnknown,
     #[error("your permissions are still being checked: try again in 2 s")]
@@ -87,7 +93,7 @@ impl ApiError {
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::OtherSite => StatusCode::FORBIDDEN,
-            Self::SignedOut | Self::SessionEnded => StatusCode::UNAUTHORIZED,
+            Self::SignedOut | Self::SessionEnded | Self::NotProven(_) => StatusCode::UNAUTHORIZED,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BadForm => StatusCode::BAD_REQUEST,
             Self::Unavailable(_)
@@ -96,6 +102,7 @@ impl ApiError {
             | Self::Busy(_)
             | Self::Prefetch
             | Self::IdentityUnknown
+            | Self::NotCheckable(_)
             | Self::StillChecking => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -107,7 +114,9 @@ impl ApiError {
             Self::BadField(BadParam { field, expected }) => {
                 msg!(page.bad_query_text, field = field.as_str(), expected = expected_message(expected))
             }
-            Self::BadRequest(message) => message.clone(),
+            Self::BadRequest(message) | Self::NotProven(message) | Self::NotCheckable(message) => {
+                message.clone()
+            }
             Self::NotFound(_) => msg!(problem.not_found_text),
             Self::NoName => msg!(problem.no_name_text, expected = expected_message(&Expected::Name)),
             Self::Method => msg!(problem.method_text),

@@ -34,7 +34,7 @@ mod semaphore;
 pub mod sign_in;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use axum::{
     Router, middleware,

@@ -13,7 +13,10 @@ use super::{
     sign_in::{SignedIn, Viewer},
     state::App,
 };
-use crate::server_fns::{Account, PageData};
+use crate::{
+    server::config::SignInMode,
+    server_fns::{Account, PageData, SignedInBy},
+};
 use collector::long_term::Requester;
 use i18n::{Lang, Localize};
 use model::{
@@ -109,6 +112,12 @@ impl PageData for RequestViews {
             namespaces: namespaces.into_iter().cloned().collect(),
             all_vms: self.scope.has_all_vms(),
             checks: (!standing.is_complete()).then_some((standing.checked, standing.places)),
+            signed_in_by: match user.mode() {
+                SignInMode::Token => SignedInBy::Token,
+                SignInMode::Oidc => SignedInBy::Provider,
+                SignInMode::Proxy => SignedInBy::Proxy,
+            },
+            can_sign_out: user.can_sign_out(),
             renewal_in: user.renewal_in().map(|due| due.max(0)),
         })
     }

@@ -9,7 +9,7 @@ use i18n::Render;
 /// Returns status and body of an answer, or why there is none.
 async fn ask(base: &str, ca: Option<&Path>, path: &str) -> Result<(u16, String), String> {
     let ca = ca.map(Path::to_owned);
-    let provider = IdentityProvider::new(base.parse().unwrap(), ca, &ProxyRules::default());
+    let provider = IdentityProvider::new(base.parse().unwrap(), ca, "--oidc-ca", &ProxyRules::default());
     let request = http::Request::post([base, path].concat()).body(b"code=1".to_vec()).unwrap();
     let answer = provider.send(request).await.map_err(|error| error.detail.english())?;
     Ok((answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned()))

@@ -107,6 +107,8 @@ impl Follower {
             match self.renew().await {
                 Ok(()) => {}
                 Err(Ending::Session) => return Ok(self.dismiss(EXPIRED)),
+                // The browser follows again, and its proxy proves again who asks.
+                Err(Ending::Lapsed) => return Ok(None),
                 Err(Ending::Problem(problem)) => return Ok(self.dismiss(problem.last_event().into())),
             }
             if let Some(event) = self.event() {
@@ -145,6 +147,7 @@ impl Follower {
             self.viewer = match self.viewer.renewed().await {
                 Ok(viewer) => viewer,
                 Err(NoViewer::SignedOut | NoViewer::Ended) => return Err(Ending::Session),
+                Err(NoViewer::Lapsed) => return Err(Ending::Lapsed),
                 Err(no_viewer) => return Err(Ending::Problem(no_viewer.into())),
             };
             self.renew_at = Instant::now() + RENEW_EVERY;
@@ -184,5 +187,6 @@ impl Follower {
 /// Why a stream ends that nothing else ends.
 enum Ending {
     Session,
+    Lapsed,
     Problem(ApiError),
 }

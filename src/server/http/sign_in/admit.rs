@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, header, request::Parts},
+    http::{Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -32,6 +32,8 @@ use crate::server::http::{
     peer::{Client, Peer},
 };
 
+use i18n::msg;
+
 /// How long an answer for programs waits until every namespace was asked about; a list with gaps would be wrong.
 const PROGRAM_WAITS: Duration = Duration::from_secs(5);
 /// Seconds after which a user who has all their streams or downloads may ask for another.
@@ -54,6 +56,10 @@ pub async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Re
         return next.run(Request::from_parts(parts, body)).await;
     };
     let path = build::inner_path(parts.uri.path()).to_owned();
+    let ambiguous = sign_in.auth_proxy.as_ref().and_then(|proxy| proxy.ambiguous_header(&parts.headers));
+    if let Some(header) = ambiguous.filter(|_| !address::is_probe(&path)) {
+        return ApiError::BadRequest(msg!(sign_in.proxy_ambiguous, header = header.as_str())).into_response();
+    }
     let is_form = FORMS.contains(&path.as_str());
     let peer = parts.extensions.get().copied();
     if is_form && !sign_in.is_sign_out(&path, &parts) && !sign_in.limits.allow_unsigned(peer) {
@@ -65,12 +71,13 @@ pub async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Re
     }
     let viewer = match sign_in.viewer_of(&parts).await {
         Ok(viewer) => viewer,
-        Err(no_viewer) => return vary(turn_away(sign_in, &parts, &path, no_viewer)),
+        Err(no_viewer) => return vary(sign_in, turn_away(sign_in, &parts, &path, no_viewer)),
     };
     if is_document(&parts) && viewer.user().and_then(SignedIn::renewal_in).is_some_and(|due| due <= 0) {
-        return vary(forms::to_renewal(&parts.uri));
+        return vary(sign_in, forms::to_renewal(&parts.uri));
     }
-    vary(answer(sign_in, viewer, &path, Request::from_parts(parts, body), next).await.into_response())
+    let answer = answer(sign_in, viewer, &path, Request::from_parts(parts, body), next).await;
+    vary(sign_in, answer.into_response())
 }
 
 impl SignIn {
@@ -153,7 +160,8 @@ fn hold(body: Body, permit: UserPermit) -> Body {
 /// Answers a request of nobody: pages lead to the sign-in, programs get an error.
 fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer) -> Response {
     let peer = request.extensions.get().copied();
-    let is_token = has_token(request);
+    let is_of_proxy = matches!(no_viewer, NoViewer::Refused(_) | NoViewer::Unchecked(_));
+    let is_token = has_token(request) && !is_of_proxy;
     sign_in.note_token_refused(is_token, &no_viewer, peer);
     // One with an unknown token has counted already, before the API server was asked for it.
     if !is_token && !sign_in.limits.allow_unsigned(peer) {
@@ -165,11 +173,19 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
     let is_page = !is_machine(request.uri.path());
     let leads_to_sign_in = matches!(no_viewer, NoViewer::SignedOut | NoViewer::Ended);
     let mut response = match no_viewer {
-        _ if is_page && leads_to_sign_in => forms::to_sign_in(&request.uri, no_viewer == NoViewer::Ended),
-        NoViewer::SignedOut | NoViewer::Ended if path.starts_with(address::SERVER_FUNCTIONS) => {
+        // There the proxy sends its assertion again, and the page says what is wrong with it.
+        _ if is_page && (leads_to_sign_in || is_of_proxy) => {
+            forms::to_sign_in(&request.uri, no_viewer == NoViewer::Ended)
+        }
+        NoViewer::SignedOut | NoViewer::Ended | NoViewer::Refused(_)
+            if path.starts_with(address::SERVER_FUNCTIONS) =>
+        {
             forms::session_ended()
         }
-        no_viewer => ApiError::from(no_viewer).into_response(),
+        no_viewer => {
+            let missing = sign_in.missing_proof().filter(|_| no_viewer == NoViewer::SignedOut);
+            missing.map_or_else(|| no_viewer.into(), ApiError::NotProven).into_response()
+        }
     };
     // A session that has ended would be opened and refused again with each request.
     let cookies = sign_in.cookies(&request.headers).filter(|kind| kind.read(&request.headers).is_some());
@@ -183,7 +199,7 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
 }
 
 /// Notes that the answer depends on who asks.
-fn vary(mut response: Response) -> Response {
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("cookie, authorization"));
+fn vary(sign_in: &SignIn, mut response: Response) -> Response {
+    response.headers_mut().append(header::VARY, sign_in.vary());
     response
 }

@@ -82,6 +82,8 @@ pub enum Refusal {
     Token,
     /// The identity provider does not say who it is, or says somebody who may not sign in.
     Provider,
+    /// What the authenticating proxy sends is not accepted.
+    Proxy,
     /// The address has reached a limit.
     Limit,
     /// There are enough lines about the peer: this one counts the others.
@@ -93,6 +95,7 @@ pub fn refused(why: Refusal, peer: Option<Peer>, left_out: u64) {
     let why = match why {
         Refusal::Token => "token",
         Refusal::Provider => "provider",
+        Refusal::Proxy => "proxy",
         Refusal::Limit => "limit",
         Refusal::LeftOut => "left_out",
     };

@@ -6,6 +6,7 @@ use axum::http::{Method, request::Parts};
 
 use super::{
     audit::{self, AuditedRequest},
+    auth_proxy::ProvenIdentity,
     credential::{Credential, NoViewer},
     paths::SIGN_IN,
     service::SignIn,
@@ -23,9 +24,10 @@ impl SignIn {
         }
     }
 
-    /// Notes a token that opens nothing.
+    /// Notes a token or an assertion that opens nothing.
     pub fn note_token_refused(&self, is_token: bool, why: &NoViewer, peer: Option<Peer>) {
         match why {
+            NoViewer::Refused(_) => self.refusals.note(audit::Refusal::Proxy, peer),
             NoViewer::TooMany => self.refusals.note(audit::Refusal::Limit, peer),
             NoViewer::Ended if is_token => self.refusals.note(audit::Refusal::Token, peer),
             _ => {}
@@ -53,6 +55,12 @@ impl SignIn {
             Proof::Token(token) => self.tokens.last_user(token),
         }
     }
+}
+
+/// Notes that somebody has signed out whom the authenticating proxy named.
+pub fn note_proxy_sign_out(proven: &ProvenIdentity, peer: Option<Peer>) {
+    let session = Credential::Proxy(proven.clone()).hash_text();
+    audit::session(audit::Event::SignOut, Some(&proven.user), Some(&session), peer);
 }
 
 /// Notes what somebody who is signed in asked for.

@@ -6,14 +6,16 @@ use axum::http::{header, request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{
+    auth_proxy::{AuthProxy, ProvenIdentity},
     service::SignIn,
-    session::{Proof, Session},
-    tokens::Identity,
+    session::{Proof, Session, seconds_now, short_hash},
+    tokens::{Identity, bearer},
 };
 use crate::server::{
     config::SignInMode,
     http::{address::is_api, error::ApiError, peer::Peer},
 };
+use model::message::Message;
 use wukong_core::access::UserInfo;
 
 /// What proves who makes a request.
@@ -22,6 +24,8 @@ pub enum Credential {
     Session(Session),
     /// The token of an `Authorization` header.
     Bearer(String),
+    /// What the authenticating proxy proves.
+    Proxy(ProvenIdentity),
 }
 
 /// Why nobody is known for a request.
@@ -35,9 +39,31 @@ pub enum NoViewer {
     Unanswered,
     /// The peer presented too many unknown tokens.
     TooMany,
+    /// What the authenticating proxy sends is not accepted.
+    Refused(Message),
+    /// What the authenticating proxy sends cannot be checked now.
+    Unchecked(Message),
+    /// The request is older than what its proxy proved in it. The next one proves it again.
+    Lapsed,
 }
 
 impl SignIn {
+    /// Returns what to do about a request that proves nothing, if only an authenticating proxy can prove anything.
+    pub fn missing_proof(&self) -> Option<Message> {
+        let has_others = self.modes.has(SignInMode::Token) || self.oidc.is_some();
+        self.auth_proxy.as_ref().filter(|_| !has_others).map(AuthProxy::missing)
+    }
+
+    /// Returns whom the authenticating proxy asks for. `None` if the request proves nothing of it.
+    pub async fn proven_by_proxy(&self, request: &Parts) -> Option<Result<ProvenIdentity, NoViewer>> {
+        let takes_tokens = self.modes.has(SignInMode::Token);
+        let proven = self.auth_proxy.as_ref()?.identify(request, takes_tokens).await?;
+        Some(proven.map_err(|fault| match fault.is_passing() {
+            true => NoViewer::Unchecked(fault.message()),
+            false => NoViewer::Refused(fault.message()),
+        }))
+    }
+
     /// Returns what a request proves: a token in its header, for programs, or the session in its cookies.
     pub fn credential(&self, request: &Parts) -> Option<Result<Credential, NoViewer>> {
         if has_token(request)
@@ -61,6 +87,9 @@ impl SignIn {
             Credential::Session(Session { proof: Proof::Token(token), .. }) => {
                 self.user_of_token(token, peer, true).await
             }
+            Credential::Proxy(proven) if self.signed_out.contains_key(&proven.id) => Err(NoViewer::Ended),
+            Credential::Proxy(proven) if seconds_now() >= proven.until => Err(NoViewer::Lapsed),
+            Credential::Proxy(proven) => Ok(proven.user.clone()),
             Credential::Bearer(_) if !self.modes.has(SignInMode::Token) => Err(NoViewer::Ended),
             Credential::Bearer(token) => self.user_of_token(token, peer, false).await,
         }
@@ -94,6 +123,7 @@ impl Credential {
         match self {
             Self::Session(session) => session.mode().code(),
             Self::Bearer(_) => "bearer",
+            Self::Proxy(_) => SignInMode::Proxy.code(),
         }
     }
 
@@ -102,14 +132,10 @@ impl Credential {
         let digest = match self {
             Self::Session(session) => Sha256::digest(session.id),
             Self::Bearer(token) => Sha256::digest(token),
+            Self::Proxy(proven) => return proven.session.clone(),
         };
         format!("{:016x}", short_hash(&digest))
     }
-}
-
-/// Returns a number of a digest, by which it is told apart from others.
-pub fn short_hash(digest: &[u8]) -> u64 {
-    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Seconds after which a peer may present another unknown token.
@@ -119,9 +145,11 @@ impl From<NoViewer> for ApiError {
     fn from(no_viewer: NoViewer) -> Self {
         match no_viewer {
             NoViewer::SignedOut => Self::SignedOut,
-            NoViewer::Ended => Self::SessionEnded,
+            NoViewer::Ended | NoViewer::Lapsed => Self::SessionEnded,
             NoViewer::Unanswered => Self::IdentityUnknown,
             NoViewer::TooMany => Self::TooMany(UNKNOWN_RETRY),
+            NoViewer::Refused(why) => Self::NotProven(why),
+            NoViewer::Unchecked(why) => Self::NotCheckable(why),
         }
     }
 }
@@ -129,11 +157,4 @@ impl From<NoViewer> for ApiError {
 /// Returns whether a request is a program's: its token counts, not its cookies.
 pub fn has_token(request: &Parts) -> bool {
     is_api(request.uri.path()) && request.headers.contains_key(header::AUTHORIZATION)
-}
-
-/// Returns the token of an `Authorization` header (RFC 6750, 2.1).
-fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }

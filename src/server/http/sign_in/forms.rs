@@ -14,10 +14,12 @@ use serde::Deserialize;
 
 use super::{
     audit,
+    audit_notes::note_proxy_sign_out,
+    auth_proxy::AuthProxy,
     cookie::{self, CookieKind},
-    credential::Credential,
-    oidc::leave_url,
-    page::Notice,
+    credential::{Credential, NoViewer},
+    oidc::{Oidc, leave_url},
+    page::{Leave, Notice},
     paths::{OIDC_START, PREFIX, SIGN_IN},
     responder::{Responder, not_found},
     service::SignIn,
@@ -52,8 +54,12 @@ pub async fn sign_in_form(responder: Responder, request: Parts) -> ApiResult<Res
     let sign_in = &responder.sign_in;
     let params = Params::parse(address::query(&request.uri))?;
     let next = checked_next(&params.get("next").unwrap_or_default());
-    if sign_in.viewer_of(&request).await.is_ok() {
-        return Ok(see_other(&next));
+    let no_viewer = match sign_in.viewer_of(&request).await {
+        Ok(_) => return Ok(see_other(&next)),
+        Err(no_viewer) => no_viewer,
+    };
+    if let Some(notice) = of_proxy(sign_in, no_viewer) {
+        return Ok(responder.refuse(notice, next));
     }
     let has = |wanted: &str| params.iter().any(|(name, _)| name == wanted);
     let notice = match () {
@@ -96,6 +102,21 @@ pub async fn sign_in(
     }
 }
 
+/// Returns what the page says to somebody who came through the authenticating proxy, or should have.
+fn of_proxy(sign_in: &SignIn, no_viewer: NoViewer) -> Option<Notice> {
+    match no_viewer {
+        NoViewer::Refused(why) => Some(Notice::Refused(why)),
+        NoViewer::Unchecked(why) => Some(Notice::Away(why)),
+        NoViewer::SignedOut => sign_in.missing_proof().map(Notice::Refused),
+        _ => None,
+    }
+}
+
+fn leave_provider(oidc: &Oidc, id_token: Option<&str>) -> Option<Leave> {
+    let url = leave_url(oidc, id_token)?.into();
+    Some(Leave { url, host: oidc.host().to_owned(), is_proxy: false })
+}
+
 /// Notes a token that opened no session. A form without one was no attempt.
 fn note_refused(sign_in: &SignIn, notice: &Notice, peer: Option<Peer>) {
     match notice {
@@ -135,15 +156,21 @@ async fn open(
 pub async fn sign_out(responder: Responder, request: Parts) -> ApiResult<Response> {
     let sign_in = &responder.sign_in;
     let mut leave = None;
+    if let Some(Ok(proven)) = sign_in.proven_by_proxy(&request).await {
+        note_proxy_sign_out(&proven, request.extensions.get().copied());
+        sign_in.signed_out.insert(proven.id, ());
+        let url = sign_in.auth_proxy.as_ref().and_then(AuthProxy::sign_out);
+        leave = url.map(|(url, host)| Leave { url, host, is_proxy: true });
+    }
     if let Some(session) = sign_in.session(&request) {
         let oidc = sign_in.oidc.as_ref().filter(|_| session.mode() == SignInMode::Oidc);
-        leave = oidc.and_then(|oidc| leave_url(oidc, session.id_token()));
+        leave = leave.or_else(|| leave_provider(oidc?, session.id_token()));
         sign_in.signed_out.insert(session.id, ());
         sign_in.note_session(audit::Event::SignOut, session, request.extensions.get().copied());
     }
     // The answer to a form cannot redirect to the provider: `form-action` forbids that.
     let mut response = match leave {
-        Some(leave) => responder.leave(leave.into()),
+        Some(leave) => responder.leave(leave),
         None => see_other(&format!("{SIGN_IN}?signed-out=1")),
     };
     let kind = sign_in.cookies(&request.headers);

@@ -4,6 +4,7 @@
 mod admit;
 mod audit;
 mod audit_notes;
+pub mod auth_proxy;
 mod claims;
 mod cookie;
 mod credential;

@@ -103,10 +103,20 @@ pub struct Page {
     pub takes_tokens: bool,
     /// The provider at which people can sign in.
     pub provider: Option<ProviderLink>,
-    /// Where the browser goes to sign out at the provider too.
-    pub leave: Option<String>,
+    /// Whether people come through an authenticating proxy.
+    pub has_proxy: bool,
+    /// Where the browser goes to sign out there too.
+    pub leave: Option<Leave>,
     /// The checked path to go to afterwards.
     pub next: String,
+}
+
+/// Where people sign out too.
+pub struct Leave {
+    pub url: String,
+    pub host: String,
+    /// At an authenticating proxy, rather than a provider.
+    pub is_proxy: bool,
 }
 
 /// A provider as the page names it.
@@ -123,7 +133,8 @@ impl Page {
         let has_form = self.takes_tokens && is_possible;
         let wrong = self.notice.as_ref().filter(|notice| notice.is_about_token());
         let other = self.notice.as_ref().filter(|notice| !notice.is_about_token());
-        let head = head(title, bundle, self.leave.as_deref());
+        let head = head(title, bundle, self.leave.as_ref().map(|leave| leave.url.as_str()));
+        let has_retry = self.has_proxy && self.leave.is_none();
         let provider = self.provider.as_ref();
         let away = provider.and_then(|provider| provider.fault.clone());
         let away = away.filter(|_| !matches!(self.notice, Some(Notice::Away(_))));
@@ -139,7 +150,8 @@ impl Page {
                         </div>
                         {other.map(|notice| notice_box(notice, lang))}
                         {away.map(|notice| notice_box(&notice, lang))}
-                        {self.leave.clone().map(|leave| leave_link(provider, leave, lang))}
+                        {self.leave.as_ref().map(|leave| leave_link(leave, lang))}
+                        {has_retry.then(|| retry_link(&self, lang))}
                         {provider.filter(|_| is_possible).map(|at| provider_link(&self, at, lang))}
                         {has_form.then(|| form(&self, wrong, lang))}
                         {has_form.then(|| help(lang))}
@@ -201,11 +213,28 @@ fn provider_link(page: &Page, provider: &ProviderLink, lang: Lang) -> impl IntoV
 }
 
 /// Where the browser goes by itself in a moment.
-fn leave_link(provider: Option<&ProviderLink>, leave: String, lang: Lang) -> impl IntoView + use<> {
-    let host = provider.map(|provider| provider.host.clone()).unwrap_or_default();
+fn leave_link(leave: &Leave, lang: Lang) -> impl IntoView + use<> {
+    let host = leave.host.as_str();
+    let text = if leave.is_proxy {
+        msg!(sign_in.leave_proxy, host = host)
+    } else {
+        msg!(sign_in.leave, host = host)
+    };
     view! {
         <p>
-            <a href=leave>{msg!(sign_in.leave, host = host).render(lang)}</a>
+            <a href=leave.url.clone()>{text.render(lang)}</a>
+        </p>
+    }
+}
+
+/// Asks again, through the proxy if it is there by now.
+fn retry_link(page: &Page, lang: Lang) -> impl IntoView + use<> {
+    let href = [&*page.base.0, &page.next].concat();
+    view! {
+        <p>
+            <a class="button" href=href>
+                {text_in(lang, key!(sign_in.retry))}
+            </a>
         </p>
     }
 }

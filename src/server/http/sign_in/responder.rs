@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{
-    page::{Notice, Page, ProviderLink},
+    page::{Leave, Notice, Page, ProviderLink},
     service::SignIn,
 };
 use crate::server::{
@@ -55,8 +55,10 @@ impl Responder {
     }
 
     /// Answers that somebody has signed out here, and leads them to this address, where they sign out too.
-    pub fn leave(&self, leave: String) -> Response {
-        let content = self.content(Some(Notice::SignedOut), "/".to_owned());
+    pub fn leave(&self, leave: Leave) -> Response {
+        // At a proxy, people are signed in until they have left there.
+        let notice = (!leave.is_proxy).then_some(Notice::SignedOut);
+        let content = self.content(notice, "/".to_owned());
         self.html(StatusCode::OK, Page { leave: Some(leave), ..content })
     }
 
@@ -70,6 +72,7 @@ impl Responder {
             notice,
             takes_tokens: self.sign_in.modes.has(SignInMode::Token),
             provider,
+            has_proxy: self.sign_in.auth_proxy.is_some(),
             leave: None,
             next,
         }

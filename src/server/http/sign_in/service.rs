@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, HeaderValue, request::Parts};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use moka::sync::Cache;
 use parking_lot::RwLock;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    auth_proxy::AuthProxy,
     cookie::CookieKind,
     limits::Limits,
     oidc::Oidc,
@@ -43,6 +44,8 @@ pub struct SignIn {
     pub refusals: Refusals,
     /// The provider at which people sign in, if there is one.
     pub oidc: Option<Arc<Oidc>>,
+    /// The proxy through which people come, if there is one.
+    pub auth_proxy: Option<AuthProxy>,
 }
 
 impl SignIn {
@@ -64,6 +67,7 @@ impl SignIn {
             limits: Limits::default(),
             refusals: Refusals::default(),
             oidc: None,
+            auth_proxy: None,
         }
     }
 
@@ -77,6 +81,11 @@ impl SignIn {
         Self { oidc: Some(Arc::new(oidc)), ..self }
     }
 
+    /// Returns the same for people who come through a proxy.
+    pub fn with_auth_proxy(self, proxy: AuthProxy) -> Self {
+        Self { auth_proxy: Some(proxy), ..self }
+    }
+
     /// Returns the same without limits for each user.
     #[cfg(test)]
     pub fn without_limits(self) -> Self {
@@ -87,16 +96,12 @@ impl SignIn {
     /// file that cannot be used changes nothing.
     pub async fn look_after(self: Arc<Self>, key_file: Option<PathBuf>, shutdown: CancellationToken) {
         let mut before = None;
-        if let Some(oidc) = &self.oidc {
-            oidc.look().await;
-        }
+        self.look_at_peers().await;
         while timeout(LOOK_EVERY, shutdown.cancelled()).await.is_err() {
             self.tokens.tidy();
             self.limits.tidy();
             self.refusals.tidy();
-            if let Some(oidc) = &self.oidc {
-                oidc.look().await;
-            }
+            self.look_at_peers().await;
             let Some(path) = &key_file else { continue };
             let read = SessionKeys::read(path).await.map_err(|error| format!("{error:#}"));
             let failed = read.as_ref().err().cloned();
@@ -110,6 +115,24 @@ impl SignIn {
             }
             before = failed;
         }
+    }
+
+    /// Asks who vouches for people, so that nobody has to wait for it.
+    async fn look_at_peers(&self) {
+        if let Some(oidc) = &self.oidc {
+            oidc.look().await;
+        }
+        if let Some(proxy) = &self.auth_proxy {
+            proxy.look().await;
+        }
+    }
+
+    /// Returns the headers on which answers depend.
+    pub fn vary(&self) -> HeaderValue {
+        let headers = self.auth_proxy.iter().flat_map(AuthProxy::identity_headers);
+        let names = ["cookie", "authorization"].into_iter().chain(headers.map(HeaderName::as_str));
+        let names: Vec<&str> = names.collect();
+        HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("*"))
     }
 
     /// Returns the origin of `--public-url`, as browsers name it.

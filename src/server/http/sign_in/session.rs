@@ -180,6 +180,11 @@ impl Key {
     }
 }
 
+/// Returns a number of a digest, by which the audit log and limits tell apart what it is of.
+pub fn short_hash(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// Returns the time, in seconds since 1970.
 pub fn seconds_now() -> i64 {
     clock::now() / 1000

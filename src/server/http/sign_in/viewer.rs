@@ -6,12 +6,13 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{
-    credential::{Credential, NoViewer, has_token, short_hash},
+    credential::{Credential, NoViewer, has_token},
     service::SignIn,
-    session::seconds_now,
+    session::{seconds_now, short_hash},
 };
 use crate::server::{
     access::Rights,
+    config::SignInMode,
     http::{
         error::{ApiError, ApiResult},
         peer::Peer,
@@ -105,8 +106,11 @@ impl<S: Sync> FromRequestParts<S> for Viewer {
 impl SignIn {
     /// Returns who makes a request.
     pub async fn viewer_of(self: &Arc<Self>, request: &Parts) -> Result<Viewer, NoViewer> {
-        let credential = self.credential(request).ok_or(NoViewer::SignedOut)?;
         let peer = request.extensions.get().copied();
+        if let Some(proven) = self.proven_by_proxy(request).await {
+            return self.viewer(Arc::new(Credential::Proxy(proven?)), peer).await;
+        }
+        let credential = self.credential(request).ok_or(NoViewer::SignedOut)?;
         if has_token(request) && !self.may_guess(credential.as_ref().ok(), peer) {
             return Err(NoViewer::TooMany);
         }
@@ -131,8 +135,23 @@ impl SignedIn {
     pub fn renewal_in(&self) -> Option<i64> {
         match &*self.credential {
             Credential::Session(session) => session.renewal_in(seconds_now()),
-            Credential::Bearer(_) => None,
+            Credential::Bearer(_) | Credential::Proxy(_) => None,
         }
+    }
+
+    /// Returns how the user signed in.
+    pub fn mode(&self) -> SignInMode {
+        match &*self.credential {
+            Credential::Session(session) => session.mode(),
+            Credential::Bearer(_) => SignInMode::Token,
+            Credential::Proxy(_) => SignInMode::Proxy,
+        }
+    }
+
+    /// Returns whether the user can sign out here: what a proxy lets in again at once was not signed out.
+    pub fn can_sign_out(&self) -> bool {
+        let proxy = self.sign_in.auth_proxy.as_ref().filter(|_| self.mode() == SignInMode::Proxy);
+        proxy.is_none_or(|proxy| proxy.sign_out().is_some())
     }
 
     pub fn user(&self) -> &Arc<UserInfo> {

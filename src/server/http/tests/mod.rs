@@ -17,6 +17,6 @@ mod names;
 mod pages;
 mod prefetch;
 mod query;
-mod sign_in;
+pub(crate) mod sign_in;
 mod tls;
 mod vms;

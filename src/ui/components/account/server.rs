@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use leptos::prelude::*;
 
 use crate::{
-    server_fns::{Account, PageData},
+    server_fns::{Account, PageData, SignedInBy},
     ui::{
         address::at,
         components::{
@@ -60,11 +60,26 @@ fn user_menu(account: &Account) -> impl IntoView + use<> {
                     <small>{groups}</small>
                 </p>
                 <p>{sight(account)}</p>
-                <form action=at("/auth/sign-out") method="post">
-                    <button class="button">{t!(account.sign_out)}</button>
-                </form>
+                <p class="muted">{mode(account)}</p>
+                {account.can_sign_out.then(sign_out)}
             </div>
         </details>
+    }
+}
+
+fn mode(account: &Account) -> &'static str {
+    match account.signed_in_by {
+        SignedInBy::Token => t!(account.by_token),
+        SignedInBy::Provider => t!(account.by_provider),
+        SignedInBy::Proxy => t!(account.by_proxy),
+    }
+}
+
+fn sign_out() -> impl IntoView {
+    view! {
+        <form action=at("/auth/sign-out") method="post">
+            <button class="button">{t!(account.sign_out)}</button>
+        </form>
     }
 }
 

@@ -29,13 +29,13 @@ pub enum ClaimFault {
 }
 
 impl ClaimFault {
-    /// Returns what is wrong and how to fix it, for people.
-    pub fn message(&self) -> Message {
+    /// Returns what is wrong and how to fix it, for people. `mode` is the one whose flags they set.
+    pub fn message(&self, mode: &str) -> Message {
         match self {
-            Self::NoName(claim) => msg!(sign_in.claim_no_name, claim = claim.as_str()),
-            Self::EmailNotVerified => msg!(sign_in.claim_email),
-            Self::Reserved(name) => msg!(sign_in.claim_reserved, name = name.as_str()),
-            Self::NoGroups(claim) => msg!(sign_in.claim_no_groups, claim = claim.as_str()),
+            Self::NoName(claim) => msg!(sign_in.claim_no_name, claim = claim.as_str(), mode = mode),
+            Self::EmailNotVerified => msg!(sign_in.claim_email, mode = mode),
+            Self::Reserved(name) => msg!(sign_in.claim_reserved, name = name.as_str(), mode = mode),
+            Self::NoGroups(claim) => msg!(sign_in.claim_no_groups, claim = claim.as_str(), mode = mode),
             Self::GroupsLeftOut(claim) => msg!(sign_in.claim_left_out, claim = claim.as_str()),
         }
     }

@@ -177,7 +177,7 @@ impl Callback<'_> {
         }
         let (claims, token) = self.oidc.redeem(found, login, code, now).await.map_err(ending)?;
         let user = user_of(&claims, &self.oidc.config.mappings);
-        let user = user.map_err(|fault: ClaimFault| Notice::Refused(fault.message()))?;
+        let user = user.map_err(|fault: ClaimFault| Notice::Refused(fault.message("oidc")))?;
         let session = self.session(renews, user, token, now).ok_or(Ending::Over)?;
         self.open(session, renews).await.map_err(Ending::from)
     }

@@ -90,6 +90,8 @@ pub struct Provider {
     http: Arc<dyn ProviderHttp>,
     issuer: IssuerUrl,
     client_id: ClientId,
+    /// Whether people are led to it. Else its keys alone matter.
+    is_client: bool,
     state: Mutex<State>,
     /// Held while the provider is asked: those who need it wait for one answer.
     turn: tokio::sync::Mutex<()>,
@@ -103,7 +105,13 @@ struct State {
 
 impl Provider {
     pub fn new(http: Arc<dyn ProviderHttp>, issuer: IssuerUrl, client_id: ClientId) -> Self {
-        Self { http, issuer, client_id, state: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        let (state, turn) = Default::default();
+        Self { http, issuer, client_id, is_client: true, state, turn }
+    }
+
+    /// Returns the issuer of tokens for this audience, which others get.
+    pub fn of_keys(http: Arc<dyn ProviderHttp>, issuer: IssuerUrl, audience: ClientId) -> Self {
+        Self { is_client: false, ..Self::new(http, issuer, audience) }
     }
 
     /// Returns what the provider said at most `age` ago, or says now.
@@ -152,6 +160,9 @@ impl Provider {
     async fn fetch(&self) -> Result<Arc<Discovered>, ProviderFault> {
         let metadata: Metadata = get_json(&*self.http, &self.url()).await.map_err(ProviderFault::Http)?;
         check(&metadata, &self.issuer)?;
+        if self.is_client {
+            check_flow(&metadata, &self.issuer)?;
+        }
         let url = metadata.jwks_uri().as_str();
         // The keys stay if they are at the same address.
         let keys = self.last().map(|last| last.verifier.keys().clone()).filter(|keys| keys.url() == url);
@@ -161,11 +172,16 @@ impl Provider {
     }
 }
 
-/// Checks that the provider is the configured one, and offers what is needed.
+/// Checks that the provider is the configured one, and has its keys at a safe address.
 fn check(metadata: &Metadata, issuer: &IssuerUrl) -> Result<(), ProviderFault> {
     if metadata.issuer() != issuer {
         return Err(ProviderFault::OtherIssuer(metadata.issuer().as_str().chars().take(200).collect()));
     }
+    check_safe(issuer, &[("jwks_uri", metadata.jwks_uri().url())])
+}
+
+/// Checks that the provider offers what a sign-in needs.
+fn check_flow(metadata: &Metadata, issuer: &IssuerUrl) -> Result<(), ProviderFault> {
     let has_code =
         metadata.response_types_supported().iter().any(|of| of.iter().eq([&CoreResponseType::Code]));
     if !has_code {
@@ -176,20 +192,18 @@ fn check(metadata: &Metadata, issuer: &IssuerUrl) -> Result<(), ProviderFault> {
         return Err(ProviderFault::NoPkce);
     }
     let token = metadata.token_endpoint().ok_or(ProviderFault::NoTokenEndpoint)?;
-    // A provider on this machine may do without TLS as a whole.
-    if issuer.url().scheme() == "http" {
-        return Ok(());
-    }
     let end = metadata.additional_metadata().end_session_endpoint.as_ref();
-    for (name, url) in [
+    let endpoints = [
         ("authorization_endpoint", metadata.authorization_endpoint().url()),
         ("token_endpoint", token.url()),
-        ("jwks_uri", metadata.jwks_uri().url()),
         ("end_session_endpoint", end.unwrap_or(token.url())),
-    ] {
-        if url.scheme() != "https" {
-            return Err(ProviderFault::Insecure(name));
-        }
-    }
-    Ok(())
+    ];
+    check_safe(issuer, &endpoints)
+}
+
+/// Checks that addresses of the provider are https. A provider on this machine may do without TLS as a whole.
+fn check_safe(issuer: &IssuerUrl, endpoints: &[(&'static str, &Url)]) -> Result<(), ProviderFault> {
+    let is_plain = issuer.url().scheme() == "http";
+    let insecure = endpoints.iter().find(|(_, url)| !is_plain && url.scheme() != "https");
+    insecure.map_or(Ok(()), |(name, _)| Err(ProviderFault::Insecure(name)))
 }

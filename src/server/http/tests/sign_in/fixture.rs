@@ -167,6 +167,18 @@ impl Gated {
 
     /// Returns the same server with sign-in.
     pub fn over(
+        server: Server,
+        public_url: Option<&str>,
+        keys: SessionKeys,
+        with: impl FnOnce(SignIn) -> SignIn,
+    ) -> Self {
+        let modes = SignInModes::from_iter([SignInMode::Token, SignInMode::Oidc]);
+        Self::by(modes, server, public_url, keys, with)
+    }
+
+    /// Returns the same server with these ways to sign in.
+    pub fn by(
+        modes: SignInModes,
         Server { app, snapshots, .. }: Server,
         public_url: Option<&str>,
         keys: SessionKeys,
@@ -184,7 +196,6 @@ impl Gated {
             shutdown.clone(),
         ));
         let public_url = public_url.map(|url| PublicUrl::new(url.parse().unwrap()).unwrap());
-        let modes = SignInModes::from_iter([SignInMode::Token, SignInMode::Oidc]);
         let config = SignInConfig { modes, public_url, ..SignInConfig::default() };
         let sign_in = SignIn::new(reviews, access, keys, &config);
         let app = app.with_sign_in(Arc::new(with(sign_in)));

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::http::Method;
+use axum::http::{Method, header};
 use parking_lot::Mutex;
 use rand::{Rng, rngs::StdRng};
 use serde_json::json;
@@ -20,16 +20,17 @@ use super::{
     world::{CanaryCluster, Rights},
 };
 use crate::server::{
-    config::{ClaimMappings, HttpConfig},
+    config::{ClaimMappings, HttpConfig, OidcConfig, SignInMode},
     http::{
         App,
         history::HistoryReader,
         reader::Reader,
         router,
-        sign_in::SessionKeys,
+        sign_in::{SessionKeys, SignIn},
         tests::{
             fixture::{Answer, Server, site, snapshot},
             sign_in::{
+                auth_proxy::{by_assertion, by_certificate, on_connections_of_the_proxy},
                 fixture::Gated,
                 oidc::{
                     provider::{FakeProvider, SigningKey},
@@ -99,6 +100,10 @@ pub enum Way {
     Token,
     /// At a provider. Programs are scripts of a page.
     Provider,
+    /// Through a proxy that sends assertions.
+    Assertion,
+    /// Through a proxy with a client certificate that names them.
+    Headers,
 }
 
 pub struct Cluster {
@@ -152,6 +157,35 @@ async fn answer_questions(mut questions: Questions, asked: Arc<Mutex<BTreeSet<St
     }
 }
 
+impl Way {
+    fn serve(self, server: Server, provider: &Arc<FakeProvider>, config: &OidcConfig) -> Gated {
+        let keys = SessionKeys::of_this_process();
+        let public_url = (self == Self::Provider).then_some(realm::PUBLIC);
+        let mappings = config.mappings.clone();
+        let proxy = match self {
+            Self::Token | Self::Provider => {
+                let with = |sign_in| realm::at(provider, config)(sign_in).without_limits();
+                return Gated::over(server, public_url, keys, with);
+            }
+            Self::Assertion => by_assertion(provider, header::AUTHORIZATION, mappings),
+            Self::Headers => by_certificate(mappings),
+        };
+        let modes = [SignInMode::Proxy].into_iter().collect();
+        let with = |sign_in: SignIn| sign_in.with_auth_proxy(proxy).without_limits();
+        let gated = Gated::by(modes, server, public_url, keys, with);
+        if self == Self::Headers { on_connections_of_the_proxy(gated) } else { gated }
+    }
+
+    /// Returns the header that says who asks.
+    fn header(self) -> &'static str {
+        match self {
+            Self::Token | Self::Provider => "cookie",
+            Self::Assertion => "authorization",
+            Self::Headers => "x-forwarded-user",
+        }
+    }
+}
+
 impl Cluster {
     pub async fn serve(world: &CanaryCluster, users: &[User], way: Way) -> Self {
         let snapshot = snapshot_of(1, world);
@@ -177,12 +211,8 @@ impl Cluster {
         let provider = FakeProvider::new(SigningKey::ecdsa());
         let (config, _secret) =
             realm::config(ClaimMappings { username_prefix: String::new(), ..ClaimMappings::default() });
-        let gated = Gated::over(
-            Server { router: router(app.clone()), app, snapshots },
-            (way == Way::Provider).then_some(realm::PUBLIC),
-            SessionKeys::of_this_process(),
-            |sign_in| realm::at(&provider, &config)(sign_in).without_limits(),
-        );
+        let server = Server { router: router(app.clone()), app, snapshots };
+        let gated = way.serve(server, &provider, &config);
         let (hidden, sessions) = (Vec::new(), Vec::new());
         let mut cluster = Self { way, gated, hidden, asked, sessions, _findings: findings };
         for user in users {
@@ -219,6 +249,15 @@ impl Cluster {
                 realm::sign_in(&self.gated, provider, &browser, "%2F").await;
                 browser.cookies()
             }
+            Way::Assertion => {
+                let mut token = String::new();
+                provider.change(|state| {
+                    state.claims = json!({"sub": name});
+                    token = state.id_token("");
+                });
+                format!("Bearer {token}")
+            }
+            Way::Headers => (*name).to_owned(),
         };
         self.sessions.push((*name, session));
     }
@@ -233,12 +272,12 @@ impl Cluster {
 
     /// Sends a request of a browser.
     pub async fn get(&self, user: &User, url: &str, headers: &[(&str, &str)]) -> Answer {
-        let own = [("host", "localhost"), ("cookie", self.session(user))];
+        let own = [("host", "localhost"), (self.way.header(), self.session(user))];
         self.gated.server.send(Method::GET, url, &[&own[..], headers].concat()).await
     }
 
     pub async fn ask(&self, user: &User, ask: &Ask) -> Answer {
-        if !ask.by_program || self.way == Way::Provider {
+        if !ask.by_program || self.way != Way::Token {
             return self.get(user, &ask.url, &ask.headers).await;
         }
         let token = format!("Bearer {}", user.name);

@@ -91,6 +91,16 @@ async fn nobody_who_signs_in_at_a_provider_learns_anything_of_what_they_may_not_
     look(3, Way::Provider).await;
 }
 
+#[tokio::test]
+async fn nobody_who_comes_through_a_proxy_with_assertions_learns_anything_of_what_they_may_not_see() {
+    look(4, Way::Assertion).await;
+}
+
+#[tokio::test]
+async fn nobody_whom_a_proxy_names_learns_anything_of_what_they_may_not_see() {
+    look(7, Way::Headers).await;
+}
+
 /// Compares an answer with what the test knows.
 fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
     let seen = world.seen(&user.rights);

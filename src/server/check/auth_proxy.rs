@@ -1,0 +1,84 @@
+//! Asks whether requests of the proxy of `--sign-in=proxy` can be checked. Used by `check`.
+
+use super::{Check, Verdict, sign_in::SIGN_IN};
+use crate::server::{
+    config::{AssertionConfig, ProxyProof},
+    http::sign_in::auth_proxy::{AssertionSource, AuthProxy},
+};
+use i18n::Render;
+
+const FIX: &str = "Open ISSUER/.well-known/openid-configuration or --proxy-jwks-url from where the dashboard \
+                   runs; --proxy-ca names the CA of its certificate";
+
+/// Returns what the mode needs, and whether it is there.
+pub async fn ask(proxy: &AuthProxy) -> Vec<Check> {
+    let proof = match (&proxy.config.proof, proxy.assertions()) {
+        (ProxyProof::Assertion(config), Some(assertions)) => of_keys(config, assertions).await,
+        (ProxyProof::Certificate(config), _) => {
+            let check = format!("the proxy proves itself by a client certificate for {}", config.name);
+            let detail =
+                format!("then it names people in {} and {}", config.user_header, config.groups_header);
+            line(check, Verdict::Ok, detail, "")
+        }
+        // A proxy with assertions has what verifies them.
+        _ => return Vec::new(),
+    };
+    vec![proof, of_sign_out(proxy)]
+}
+
+async fn of_keys(config: &AssertionConfig, assertions: &AssertionSource) -> Check {
+    let AssertionConfig { issuer, audience, header, .. } = config;
+    let check = format!("assertions of {issuer} for {audience} in {header} can be verified");
+    match assertions.count_keys().await {
+        Ok(0) => line(check, Verdict::Missing, "it publishes no key that can be used".to_owned(), FIX),
+        Ok(keys) => line(check, Verdict::Ok, format!("keys: {keys}"), ""),
+        Err(fault) => line(check, Verdict::Missing, fault.message().english(), FIX),
+    }
+}
+
+fn of_sign_out(proxy: &AuthProxy) -> Check {
+    match proxy.sign_out() {
+        Some((url, _)) => line(format!("people sign out at {url}"), Verdict::Ok, String::new(), ""),
+        None => line(
+            "people can sign out".to_owned(),
+            Verdict::Warning,
+            "not from the dashboard".to_owned(),
+            "Set --proxy-sign-out-url",
+        ),
+    }
+}
+
+fn line(check: String, verdict: Verdict, detail: String, fix: &str) -> Check {
+    Check { category: SIGN_IN, check, verdict, detail, fix: fix.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header;
+
+    use super::*;
+    use crate::server::{
+        config::ClaimMappings,
+        http::tests::sign_in::{
+            auth_proxy::{by_assertion, by_certificate},
+            oidc::provider::{FakeProvider, SigningKey},
+        },
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_proxy_s_proof_needs_is_asked_for() {
+        let provider = FakeProvider::new(SigningKey::ecdsa());
+        let proxy = by_assertion(&provider, header::AUTHORIZATION, ClaimMappings::default());
+        let verdicts = |checks: &[Check]| checks.iter().map(|check| check.verdict).collect::<Vec<_>>();
+        assert_eq!(verdicts(&ask(&proxy).await), [Verdict::Ok, Verdict::Ok]);
+        provider
+            .change(|state| drop(state.configuration.insert("issuer".into(), "https://x.example".into())));
+        let other = by_assertion(&provider, header::AUTHORIZATION, ClaimMappings::default());
+        let checks = ask(&other).await;
+        assert_eq!(verdicts(&checks), [Verdict::Missing, Verdict::Ok]);
+        assert!(checks[0].detail.contains("set --proxy-issuer to exactly that"), "{checks:?}");
+        let mut silent = by_certificate(ClaimMappings::default());
+        silent.config.sign_out_url = None;
+        assert_eq!(verdicts(&ask(&silent).await), [Verdict::Ok, Verdict::Warning]);
+    }
+}

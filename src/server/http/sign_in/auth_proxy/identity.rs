@@ -1,0 +1,31 @@
+//! Whom the proxy has proved to be the user of one request.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::super::session::short_hash;
+use wukong_core::access::UserInfo;
+
+/// A user whom the authenticating proxy names, in one request.
+#[derive(Clone, Debug)]
+pub struct ProvenIdentity {
+    pub user: Arc<UserInfo>,
+    /// When it proves nothing any more, in seconds since 1970. Only a stream or a download lasts that long: the next
+    /// request brings another.
+    pub until: i64,
+    /// By which it is denied after a sign-out.
+    pub id: [u8; 16],
+    /// By which the audit log tells sessions at the proxy apart.
+    pub session: String,
+}
+
+impl ProvenIdentity {
+    /// Takes the proof, and what is the same in each proof of one session.
+    pub fn new(user: UserInfo, until: i64, proof: &str, session: &str) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&Sha256::digest(proof)[..16]);
+        let session = format!("{:016x}", short_hash(&Sha256::digest(session)));
+        Self { user: Arc::new(user), until, id, session }
+    }
+}

@@ -1,0 +1,174 @@
+//! People who come through an authenticating proxy, which proves in each request who asks: by a signed assertion
+//! ([`assertion`]), or by a client certificate on its connections, on which [`headers`] name the user. There is no
+//! session here: the proxy has one.
+
+mod assertion;
+mod headers;
+mod identity;
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderName, header, request::Parts};
+
+use super::{
+    claims::{ClaimFault, ProviderHttp, user_of},
+    session::seconds_now,
+    tokens::bearer,
+};
+use crate::server::{
+    config::{AuthProxyConfig, ClaimMappings, ProxyProof},
+    http::connection::Origin,
+};
+pub use assertion::AssertionSource;
+use assertion::{AssertionFault, issuer_of};
+use i18n::msg;
+pub use identity::ProvenIdentity;
+use model::message::Message;
+
+/// Seconds for which headers on the proxy's connection prove something. A stream that they began ends then, and the
+/// browser begins another, which the proxy lets through or not.
+const HEADERS_STAND: i64 = 5 * 60;
+
+/// Why a request of the proxy is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthProxyFault {
+    Assertion(AssertionFault),
+    Claims(ClaimFault),
+}
+
+impl AuthProxyFault {
+    /// Returns what is wrong and how to fix it, for people.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Assertion(fault) => fault.message(),
+            Self::Claims(fault) => fault.message("proxy"),
+        }
+    }
+
+    /// Returns whether it may be over in a moment, and nothing was said about the person.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Assertion(AssertionFault::NoKeys(_)))
+    }
+}
+
+/// The proxy, and what it proves itself by.
+pub struct AuthProxy {
+    pub config: AuthProxyConfig,
+    /// `None` if the proxy shows a client certificate.
+    assertions: Option<AssertionSource>,
+}
+
+impl AuthProxy {
+    /// Takes what fetches the keys of assertions. Fails if an address is none.
+    pub fn new(config: &AuthProxyConfig, http: Arc<dyn ProviderHttp>) -> anyhow::Result<Self> {
+        let assertions = match &config.proof {
+            ProxyProof::Assertion(assertion) => Some(AssertionSource::new(assertion, http)?),
+            ProxyProof::Certificate(_) => None,
+        };
+        Ok(Self { config: config.clone(), assertions })
+    }
+
+    /// Returns what verifies assertions. `None` if the proxy shows a client certificate.
+    pub fn assertions(&self) -> Option<&AssertionSource> {
+        self.assertions.as_ref()
+    }
+
+    /// Returns the headers that say who asks.
+    pub fn identity_headers(&self) -> Vec<&HeaderName> {
+        match &self.config.proof {
+            ProxyProof::Assertion(assertion) => vec![&assertion.header],
+            ProxyProof::Certificate(certificate) => {
+                vec![&certificate.user_header, &certificate.groups_header]
+            }
+        }
+    }
+
+    /// Returns the header that says who asks in a way that two programs can read differently.
+    pub fn ambiguous_header(&self, sent: &HeaderMap) -> Option<&HeaderName> {
+        let groups = self.config.client_certificate().map(|certificate| &certificate.groups_header);
+        let own = self.identity_headers();
+        own.into_iter().find(|name| headers::is_ambiguous(name, Some(*name) == groups, sent))
+    }
+
+    /// Returns whom the proxy asks for. `None` if the request proves nothing of the proxy. If programs send tokens of
+    /// Kubernetes too, an `Authorization` header counts only if its token is of the proxy's issuer.
+    pub async fn identify(
+        &self,
+        request: &Parts,
+        takes_tokens: bool,
+    ) -> Option<Result<ProvenIdentity, AuthProxyFault>> {
+        match (&self.config.proof, &self.assertions) {
+            (ProxyProof::Assertion(config), Some(assertions)) => {
+                let token = token_of(&request.headers, &config.header)?;
+                let is_other = takes_tokens && issuer_of(token).as_deref() != Some(config.issuer.as_str());
+                if config.header == header::AUTHORIZATION && is_other {
+                    return None;
+                }
+                Some(self.of_assertion(assertions, token).await)
+            }
+            (ProxyProof::Certificate(config), _) => {
+                let is_proxy = request.extensions.get::<Origin>().is_some_and(|origin| origin.is_auth_proxy);
+                let named = headers::named_user(config, &request.headers).filter(|_| is_proxy)?;
+                Some(self.of_headers(named))
+            }
+            _ => None,
+        }
+    }
+
+    async fn of_assertion(
+        &self,
+        assertions: &AssertionSource,
+        token: &str,
+    ) -> Result<ProvenIdentity, AuthProxyFault> {
+        let found = assertions.verify(token, seconds_now()).await.map_err(AuthProxyFault::Assertion)?;
+        let user = user_of(&found.claims, &self.config.mappings).map_err(AuthProxyFault::Claims)?;
+        Ok(ProvenIdentity::new(user, found.until, token, &found.session))
+    }
+
+    /// The names make the same users as the claims of an assertion would.
+    fn of_headers(&self, named: headers::NamedUser) -> Result<ProvenIdentity, AuthProxyFault> {
+        let mappings = ClaimMappings {
+            username_claim: headers::USER.to_owned(),
+            groups_claim: headers::GROUPS.to_owned(),
+            ..self.config.mappings.clone()
+        };
+        let user = user_of(&named.claims(), &mappings).map_err(AuthProxyFault::Claims)?;
+        let until = seconds_now() + HEADERS_STAND;
+        let session = user.name.clone();
+        Ok(ProvenIdentity::new(user, until, &session, &session))
+    }
+
+    /// Returns what to do if a request proves nothing of the proxy.
+    pub fn missing(&self) -> Message {
+        match &self.config.proof {
+            ProxyProof::Assertion(config) => {
+                msg!(sign_in.proxy_no_assertion, header = headers::title_case(&config.header))
+            }
+            ProxyProof::Certificate(config) => {
+                let header = headers::title_case(&config.user_header);
+                msg!(sign_in.proxy_no_certificate, header = header, name = config.name.as_str())
+            }
+        }
+    }
+
+    /// Returns the address at which people sign out at the proxy, and its host.
+    pub fn sign_out(&self) -> Option<(String, String)> {
+        let url = self.config.sign_out_url.as_ref()?;
+        Some((url.to_string(), url.host().unwrap_or_default().to_owned()))
+    }
+
+    /// Asks for the keys of assertions, so that the first request finds them. Notes in the log when that changes.
+    pub async fn look(&self) {
+        if let Some(assertions) = &self.assertions {
+            assertions.look().await;
+        }
+    }
+}
+
+/// Returns the token of the header. In `Authorization`, it follows `Bearer`.
+fn token_of<'a>(sent: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let value = sent.get(name)?;
+    // What is no text is no token: the verifier says so.
+    let text = value.to_str().unwrap_or_default();
+    if name == header::AUTHORIZATION { bearer(text) } else { Some(text.trim()) }
+}
