@@ -21,13 +21,16 @@ const provider = new Provider(issuer, {
   clients: [{
     client_id: CLIENT.id,
     client_secret: CLIENT.secret,
-    redirect_uris: [`${home}/auth/oidc/callback`],
+    // Of the program itself, and of an oauth2-proxy in front of it.
+    redirect_uris: [`${home}/auth/oidc/callback`, `${home}/oauth2/callback`],
+    grant_types: ["authorization_code", "refresh_token"],
     post_logout_redirect_uris: [`${home}/auth/sign-in?signed-out=1`],
     token_endpoint_auth_method: "client_secret_basic",
   }],
   // Otherwise claims of scopes are in the user info alone.
   conformIdTokenClaims: false,
-  scopes: ["openid", "profile", "email", "groups"],
+  scopes: ["openid", "profile", "email", "groups", "offline_access"],
+  issueRefreshToken: async () => true,
   claims: { openid: ["sub"], profile: ["preferred_username"], email: ["email", "email_verified"], groups: ["groups"] },
   pkce: { required: () => true },
   cookies: { keys: ["of these tests"] },
@@ -36,7 +39,7 @@ const provider = new Provider(issuer, {
   // Nobody is asked for a consent.
   async loadExistingGrant(context) {
     const grant = new context.oidc.provider.Grant({ clientId: context.oidc.client.clientId, accountId: context.oidc.session.accountId });
-    grant.addOIDCScope("openid profile email groups");
+    grant.addOIDCScope("openid profile email groups offline_access");
     await grant.save();
     return grant;
   },
