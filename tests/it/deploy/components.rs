@@ -35,14 +35,21 @@ fn flag(objects: &[Value], name: &str) -> String {
 
 #[test]
 fn every_component_stands_beside_every_tier_and_keeps_what_it_has() {
-    assert_eq!(all(), ["gateway", "ingress", "replicas", "tls"].map(str::to_owned).into());
+    assert_eq!(all(), ["gateway", "ingress", "oauth2-proxy", "replicas", "tls"].map(str::to_owned).into());
     for tier in SIGNED_IN {
-        for components in [&["ingress", "replicas", "tls"][..], &["tls", "gateway", "replicas"]] {
+        for components in [
+            &["ingress", "replicas", "tls"][..],
+            &["tls", "gateway", "replicas"],
+            &["oauth2-proxy", "replicas"],
+        ] {
             let objects = composed(tier, components);
             let before: BTreeSet<_> = arguments(&super::objects(tier)).into_iter().collect();
             let after: BTreeSet<_> = arguments(&objects).into_iter().collect();
             let dropped: Vec<_> = before.difference(&after).collect();
-            assert!(dropped.iter().all(|flag| flag.starts_with("--allowed-hosts=")), "{tier}: {dropped:?}");
+            let is_widened =
+                |flag: &&&String| flag.starts_with("--allowed-hosts=") || flag.as_str() == "--sign-in=token";
+            assert!(dropped.iter().all(|flag| is_widened(&flag)), "{tier}: {dropped:?}");
+            assert!(flag(&objects, "sign-in").split(',').any(|mode| mode == "token"), "{tier}");
             let names: BTreeSet<_> =
                 objects.iter().map(|o| (text(&o["kind"]), text(&o["metadata"]["name"]))).collect();
             assert_eq!(names.len(), objects.len(), "{tier}: a name is used twice");
@@ -67,7 +74,7 @@ fn every_component_stands_beside_every_tier_and_keeps_what_it_has() {
 #[test]
 fn the_namespaced_tier_may_have_tls_and_replicas_but_no_way_in_without_a_sign_in() {
     composed("namespaced", &["tls", "replicas"]);
-    for (component, _) in WAYS_IN {
+    for component in WAYS_IN.map(|(component, _)| component).into_iter().chain(["oauth2-proxy"]) {
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
         let built = panic::catch_unwind(|| composed("namespaced", &[component]));
@@ -95,6 +102,23 @@ fn a_way_in_is_for_one_name_and_one_namespace() {
         );
         assert_eq!(rules[0]["ports"][0]["port"], pod(&objects)["containers"][0]["ports"][0]["name"]);
     }
+}
+
+#[test]
+fn an_oauth2_proxy_is_let_in_and_proves_who_asks() {
+    let objects = composed("cluster", &["oauth2-proxy"]);
+    let url = flag(&objects, "public-url");
+    assert!(flag(&objects, "proxy-sign-out-url").starts_with(&format!("{url}/oauth2/sign_out")));
+    let shown = include_str!("../../../docs/sign-in.md");
+    for name in ["public-url", "proxy-issuer", "proxy-audience", "proxy-sign-out-url"] {
+        let line = format!("--{name}={}\n", flag(&objects, name));
+        assert!(shown.contains(&line), "docs/sign-in.md does not have {line}");
+    }
+    let policies: Vec<_> = objects.iter().filter(|object| object["kind"] == "NetworkPolicy").collect();
+    let rules: Vec<_> = policies.iter().flat_map(|policy| list(&policy["spec"]["ingress"])).collect();
+    assert_eq!(rules.len(), 1);
+    assert!(rules[0]["from"][0]["podSelector"]["matchLabels"].is_object());
+    assert_eq!(rules[0]["ports"][0]["port"], pod(&objects)["containers"][0]["ports"][0]["name"]);
 }
 
 /// The dashboard sends a sign of life every 15 s.
