@@ -55,6 +55,11 @@ pub fn rfc3339(at: Millis) -> String {
     jiff::Timestamp::from_second(at.div_euclid(SECOND)).unwrap_or_default().to_string()
 }
 
+/// Formats a time as RFC 3339 with microseconds, as Kubernetes writes `metav1.MicroTime`.
+pub fn rfc3339_micros(at: Millis) -> String {
+    format!("{:.6}", jiff::Timestamp::from_millisecond(at).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +68,11 @@ mod tests {
     fn times_are_whole_seconds_in_utc() {
         assert_eq!(rfc3339(1_700_000_000_999), "2023-11-14T22:13:20Z");
         assert_eq!(rfc3339(Millis::MAX), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn micro_times_have_six_digits() {
+        assert_eq!(rfc3339_micros(1_700_000_000_050), "2023-11-14T22:13:20.050000Z");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The disks and networks of a guest, with the storage backend of each disk.
 
+use std::net::Ipv6Addr;
+
 use strum::IntoStaticStr;
 
 use super::{
@@ -69,6 +71,11 @@ pub enum Backend {
 }
 
 impl Backend {
+    /// Whether its volumes are on the disks of one node.
+    pub fn is_of_a_node(self) -> bool {
+        matches!(self, Self::HostPath | Self::HostPathCsi(_) | Self::LocalPath(_))
+    }
+
     /// Whether this is an image in Ceph.
     pub fn is_rbd(self) -> bool {
         matches!(self, Self::Rbd { .. } | Self::MirroredRbd | Self::StaticRbd)
@@ -213,14 +220,55 @@ impl Disk {
 impl Network {
     /// Returns a bridged network with an address derived from `seed`.
     pub fn lan(seed: u64) -> Self {
-        let mut rng = rng::Rng::of(seed, &["network"]);
+        Self::of(seed, "network", "lan", "bridge", "enp1s0")
+    }
+
+    /// Returns a network whose interface is a virtual function of the node's own card. The host does not see its
+    /// traffic.
+    pub fn sriov(seed: u64) -> Self {
+        Self::of(seed, "sriov", "fast-path", "sriov", "enp6s0f0v3")
+    }
+
+    fn of(seed: u64, what: &str, name: &str, kind: &str, interface: &str) -> Self {
+        let mut rng = rng::Rng::of(seed, &[what]);
         let bytes: Vec<u64> = (0..6).map(|_| rng.below(254) + 1).collect();
         Self {
-            name: "lan".to_owned(),
-            kind: "bridge".to_owned(),
-            interface: "enp1s0".to_owned(),
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            interface: interface.to_owned(),
             ip_address: format!("10.{}.{}.{}", 128 + bytes[0] % 64, bytes[1], bytes[2]),
             mac_address: format!("52:54:00:{:02x}:{:02x}:{:02x}", bytes[3], bytes[4], bytes[5]),
+        }
+    }
+
+    /// Returns the same network with the addresses of another seed.
+    pub fn readdressed(&self, seed: u64) -> Self {
+        if self.is_sriov() { Self::sriov(seed) } else { Self::lan(seed) }
+    }
+
+    pub fn is_sriov(&self) -> bool {
+        self.kind == "sriov"
+    }
+
+    /// Every address that the guest has on it: of IPv4, and of IPv6 by its MAC address (RFC 4291).
+    pub fn addresses(&self) -> [String; 3] {
+        let bytes: Vec<u16> =
+            self.mac_address.split(':').filter_map(|byte| u16::from_str_radix(byte, 16).ok()).collect();
+        let byte = |n: usize| bytes.get(n).copied().unwrap_or_default();
+        let host =
+            [(byte(0) ^ 2) << 8 | byte(1), byte(2) << 8 | 0xff, 0xfe00 | byte(3), byte(4) << 8 | byte(5)];
+        let within = |net: [u16; 3]| {
+            let [a, b, c] = net;
+            Ipv6Addr::new(a, b, c, 0, host[0], host[1], host[2], host[3]).to_string()
+        };
+        [self.ip_address.clone(), within([0xfd00, 0x10, 0x128]), within([0xfe80, 0, 0])]
+    }
+
+    /// The interface in the launcher pod. KubeVirt names those of secondary networks after a hash of the network.
+    pub fn pod_interface(&self) -> String {
+        match self.is_sriov() {
+            true => format!("pod{:011x}", rng::hash(0, &[&self.name]) >> 20),
+            false => "eth0".to_owned(),
         }
     }
 }

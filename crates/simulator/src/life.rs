@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    clock::{MINUTE, Millis},
+    clock::{HOUR, MINUTE, Millis},
     guest::{Guest, PodPhase, State},
     node::Kubelet,
     rng::Rng,
@@ -12,6 +12,8 @@ use super::{
 
 /// How long the pods of a finished migration remain.
 const LINGER: Millis = 5 * MINUTE;
+/// How long the API server keeps an Event.
+pub const EVENT_TTL: Millis = HOUR;
 /// One step in this many stops or starts a VM.
 const STEPS_PER_SWITCH: u64 = 4;
 
@@ -31,6 +33,7 @@ pub fn take_step(world: &SimulatedCluster, seed: u64, number: u64) {
     let guests: Vec<_> = world.guests().into_iter().filter(|guest| !guest.fixture).collect();
     end_migrations(world, &guests);
     clear_up(world, &guests);
+    expire_events(world);
     // One migration, and another for every 2,000 VMs.
     for _ in 0..=guests.len() / 2_000 {
         begin_migration(world, &guests, &mut rng);
@@ -55,8 +58,16 @@ fn clear_up(world: &SimulatedCluster, guests: &[Arc<Guest>]) {
     for guest in guests.iter().filter(|guest| old(guest) && guest.launchers.len() > 1) {
         world.change(&guest.namespace, &guest.name, |guest| {
             guest.launchers.retain(|pod| matches!(pod.phase, PodPhase::Running | PodPhase::Pending));
-            guest.migration = None;
+            guest.put_migration_aside();
         });
+    }
+}
+
+/// Removes old Events, also those of fixtures.
+fn expire_events(world: &SimulatedCluster) {
+    let before = world.clock.now() - EVENT_TTL;
+    for guest in world.guests().iter().filter(|guest| guest.has_occurrences_before(before)) {
+        world.change(&guest.namespace, &guest.name, |guest| guest.forget_occurrences_before(before));
     }
 }
 
@@ -92,7 +103,7 @@ fn switch(world: &SimulatedCluster, guests: &[Arc<Guest>], rng: &mut Rng) {
         // This step may have started to migrate it.
         world.change(&guest.namespace, &guest.name, |guest| {
             if guest.migration.is_none() {
-                guest.stop();
+                guest.stop(now);
             }
         });
     }

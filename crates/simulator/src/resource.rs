@@ -11,6 +11,7 @@ pub enum Resource {
     Claims,
     VirtualMachines,
     Instances,
+    Migrations,
     Wukongs,
     PersistentVolumes,
     LonghornVolumes,
@@ -18,6 +19,7 @@ pub enum Resource {
     Instancetypes,
     Kubevirts,
     ConfigMaps,
+    Events,
     RoleBindings,
     ClusterRoleBindings,
 }
@@ -65,6 +67,7 @@ impl Resource {
             Self::Claims => &CLAIMS,
             Self::VirtualMachines => &VIRTUAL_MACHINES,
             Self::Instances => &INSTANCES,
+            Self::Migrations => &MIGRATIONS,
             Self::Wukongs => &WUKONGS,
             Self::PersistentVolumes => &PERSISTENT_VOLUMES,
             Self::LonghornVolumes => &LONGHORN_VOLUMES,
@@ -72,6 +75,7 @@ impl Resource {
             Self::Instancetypes => &INSTANCETYPES,
             Self::Kubevirts => &KUBEVIRTS,
             Self::ConfigMaps => &CONFIG_MAPS,
+            Self::Events => &EVENTS,
             Self::RoleBindings => &ROLE_BINDINGS,
             Self::ClusterRoleBindings => &CLUSTER_ROLE_BINDINGS,
         }
@@ -159,6 +163,15 @@ static INSTANCES: Api = Api {
     short: &["vmi", "vmis"],
     namespaced: true,
 };
+static MIGRATIONS: Api = Api {
+    group: KUBEVIRT_GROUP,
+    version: "v1",
+    plural: "virtualmachineinstancemigrations",
+    singular: "virtualmachineinstancemigration",
+    kind: "VirtualMachineInstanceMigration",
+    short: &["vmim", "vmims"],
+    namespaced: true,
+};
 static WUKONGS: Api = Api {
     group: WUKONG_GROUP,
     version: "v1alpha1",
@@ -220,6 +233,15 @@ static CONFIG_MAPS: Api = Api {
     singular: "configmap",
     kind: "ConfigMap",
     short: &["cm"],
+    namespaced: true,
+};
+static EVENTS: Api = Api {
+    group: "",
+    version: "v1",
+    plural: "events",
+    singular: "event",
+    kind: "Event",
+    short: &["ev"],
     namespaced: true,
 };
 static ROLE_BINDINGS: Api = Api {

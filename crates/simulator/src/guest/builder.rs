@@ -39,6 +39,9 @@ impl Guest {
             launchers: Vec::new(),
             next_serial: 0,
             migration: None,
+            past_migrations: Vec::new(),
+            occurrences: Vec::new(),
+            probed: false,
             load: Load::Curve { profile: Profile::Steady, seed, memory: 0.5 },
             activity: None,
             fixture: false,
@@ -101,6 +104,18 @@ impl Guest {
 
     pub fn hugepages(mut self, page_size: &str) -> Self {
         self.hugepages = Some(page_size.to_owned());
+        self
+    }
+
+    /// Adds a network interface.
+    pub fn network(mut self, network: Network) -> Self {
+        self.networks.push(network);
+        self
+    }
+
+    /// Lets a liveness probe ask the guest.
+    pub fn probed(mut self) -> Self {
+        self.probed = true;
         self
     }
 

@@ -1,10 +1,15 @@
 //! Starts, stops and live migrations, and which launcher holds the guest.
 
-use super::{Guest, Launcher, Migration, PodPhase, State};
+use super::{Guest, Launcher, Migration, PodPhase, State, What};
 use crate::{
     clock::Millis,
     load::{self, Load},
 };
+
+/// The number of past migrations whose objects remain: KubeVirt's `finalizedMigrationGarbageCollectionBuffer`.
+const PAST_MIGRATIONS: usize = 5;
+/// The reason of a failed migration.
+pub const FAILURE: &str = "Live migration stuck for 150 seconds and has been aborted";
 
 impl Guest {
     /// Starts it: a new VMI with one launcher. Pods of earlier starts remain.
@@ -12,16 +17,60 @@ impl Guest {
         self.incarnation += 1;
         self.state = State::Running;
         self.started = at;
-        (self.moved, self.migration) = (None, None);
-        self.launch(node, PodPhase::Running, at);
+        self.moved = None;
+        self.put_migration_aside();
+        let pod = self.launch(node, PodPhase::Running, at);
+        self.occur(What::InstanceCreated, "", at);
+        self.occur(What::PodCreated(pod), "", at);
+        self.occur(What::PodScheduled(pod), node, at);
+        self.occur(What::Defined, node, at);
+        self.occur(What::Started, node, at);
     }
 
-    /// Stops it: its VMI and its pods are removed.
-    pub fn stop(&mut self) {
+    /// Stops it at `at`: its VMI and its pods are removed.
+    pub fn stop(&mut self, at: Millis) {
+        let node = self.holder().map(|holder| holder.node.clone()).unwrap_or_default();
+        self.occur(What::InstanceDeleted, "", at);
+        self.occur(What::ShuttingDown, &node, at);
+        self.occur(What::ShutDown, &node, at);
         self.state = State::Stopped;
-        (self.moved, self.migration) = (None, None);
+        self.moved = None;
+        self.put_migration_aside();
         (self.stopping, self.paused) = (None, None);
         self.launchers.clear();
+    }
+
+    /// A kubelet ends the guest because its liveness probe failed, and KubeVirt starts it anew on `node`. The pod
+    /// that ended remains.
+    pub fn fail_probe(&mut self, node: &str, at: Millis) {
+        let Some(pod) = self.holder().map(|holder| holder.serial) else { return };
+        let old = self.launcher(pod).map(|launcher| launcher.node.clone()).unwrap_or_default();
+        self.occur(What::ProbeFailed(pod), &old, at);
+        self.occur(What::Killed(pod), &old, at);
+        self.occur(What::ShuttingDown, &old, at);
+        self.occur(What::ShutDown, &old, at);
+        self.occur(What::InstanceDeleted, "", at);
+        self.end_pod(pod, PodPhase::Succeeded);
+        self.start(node, at);
+    }
+
+    /// Forgets the migration's pods and keeps its object, also of one that was still in progress: such an object is
+    /// removed with its VMI.
+    pub fn put_migration_aside(&mut self) {
+        let ended = self.migration.take().filter(|migration| migration.ended.is_some());
+        self.past_migrations.extend(ended);
+        let surplus = self.past_migrations.len().saturating_sub(PAST_MIGRATIONS);
+        self.past_migrations.drain(..surplus);
+    }
+
+    /// The migrations that have an object, oldest first.
+    pub fn migrations(&self) -> impl DoubleEndedIterator<Item = &Migration> {
+        self.past_migrations.iter().chain(&self.migration)
+    }
+
+    /// The last migration since the start.
+    pub fn last_migration(&self) -> Option<&Migration> {
+        self.migrations().next_back().filter(|migration| migration.incarnation == self.incarnation)
     }
 
     /// Adds a launcher and returns its serial number.
@@ -42,12 +91,29 @@ impl Guest {
 
     /// Starts a live migration. Returns false if the guest is not running or is already migrating.
     pub fn start_migration(&mut self, target_node: &str, at: Millis) -> bool {
-        let Some(source) = self.holder().map(|launcher| launcher.serial) else { return false };
+        let Some((source, source_node)) = self.holder().map(|pod| (pod.serial, pod.node.clone())) else {
+            return false;
+        };
         if self.migrating().is_some() {
             return false;
         }
+        self.put_migration_aside();
         let target = self.launch(target_node, PodPhase::Running, at);
-        self.migration = Some(Migration { source, target, started: at, ended: None, failed: false });
+        self.occur(What::MigrationCreated(target), "", at);
+        self.occur(What::TargetPodCreated(target), "", at);
+        self.occur(What::HandedOver(target), "", at);
+        self.occur(What::TargetPrepared, target_node, at);
+        self.occur(What::Migrating, &source_node, at);
+        self.migration = Some(Migration {
+            incarnation: self.incarnation,
+            source,
+            target,
+            source_node,
+            target_node: target_node.to_owned(),
+            started: at,
+            ended: None,
+            failed: false,
+        });
         true
     }
 
@@ -58,17 +124,22 @@ impl Guest {
             return false;
         };
         (migration.ended, migration.failed) = (Some(at), failed);
-        let (loser, phase) = match failed {
-            true => (migration.target, PodPhase::Failed),
-            false => (migration.source, PodPhase::Succeeded),
-        };
-        for launcher in self.launchers.iter_mut().filter(|launcher| launcher.serial == loser) {
-            launcher.phase = phase;
-        }
-        if !failed {
+        let Migration { source, target, source_node, target_node, .. } = migration.clone();
+        if failed {
+            self.end_pod(target, PodPhase::Failed);
+            self.occur(What::MigrationFailed(target), &source_node, at);
+            self.occur(What::MigrationObjectFailed(target), "", at);
+        } else {
+            self.end_pod(source, PodPhase::Succeeded);
             self.moved = Some(at);
+            self.occur(What::Migrated(target_node.clone()), &target_node, at);
+            self.occur(What::MigrationSucceeded(target), "", at);
         }
         true
+    }
+
+    fn end_pod(&mut self, serial: u32, phase: PodPhase) {
+        self.launchers.iter_mut().filter(|pod| pod.serial == serial).for_each(|pod| pod.phase = phase);
     }
 
     /// The migration in progress.
@@ -164,10 +235,24 @@ mod tests {
     }
 
     #[test]
+    fn objects_of_the_last_migrations_remain() {
+        let mut guest = Guest::new("a", "b").running_on("n0", 0);
+        for n in 1..9 {
+            assert!(guest.start_migration(&format!("n{n}"), n) && guest.finish_migration(n == 8, n));
+        }
+        guest.put_migration_aside();
+        let kept: Vec<_> = guest.migrations().map(|migration| migration.target_node.as_str()).collect();
+        assert_eq!(kept, ["n4", "n5", "n6", "n7", "n8"]);
+        assert!(guest.last_migration().unwrap().failed);
+        guest.start("n1", 10);
+        assert_eq!((guest.migrations().count(), guest.last_migration()), (5, None), "a new VMI has no state");
+    }
+
+    #[test]
     fn each_start_is_a_new_instance() {
         let mut guest = Guest::new("a", "b").running_on("one", 0);
         let (first, pod) = (guest.instance_uid(), guest.pod_name(guest.launchers[0].serial));
-        guest.stop();
+        guest.stop(5);
         assert!(!guest.has_instance() && guest.holder().is_none());
         guest.start("one", 10);
         assert_ne!(guest.instance_uid(), first);

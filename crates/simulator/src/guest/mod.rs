@@ -4,6 +4,7 @@
 mod builder;
 mod lifecycle;
 mod names;
+mod occurrence;
 
 use super::{
     activity::Activity,
@@ -11,6 +12,9 @@ use super::{
     hardware::{Disk, Network},
     load::Load,
 };
+
+pub use lifecycle::FAILURE;
+pub use occurrence::{About, Occurrence, Reporter, What};
 
 /// A VM, and the Wukong that describes it if there is one.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +56,12 @@ pub struct Guest {
     pub launchers: Vec<Launcher>,
     pub next_serial: u32,
     pub migration: Option<Migration>,
+    /// Migrations whose pods are gone, oldest first. Their objects remain.
+    pub past_migrations: Vec<Migration>,
+    /// What KubeVirt and Kubernetes have reported as Events, oldest first.
+    pub occurrences: Vec<Occurrence>,
+    /// Whether a liveness probe asks the guest.
+    pub probed: bool,
     pub load: Load,
     /// What it does each second; `None` follows from its seed.
     pub activity: Option<Activity>,
@@ -112,11 +122,16 @@ pub enum PodPhase {
     Failed,
 }
 
-/// A live migration between two launchers, identified by their serial numbers.
+/// A live migration between two launchers, identified by their serial numbers. The serial number of the target is
+/// also that of the migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
+    /// The start of the VM that it belongs to.
+    pub incarnation: u32,
     pub source: u32,
     pub target: u32,
+    pub source_node: String,
+    pub target_node: String,
     pub started: Millis,
     pub ended: Option<Millis>,
     pub failed: bool,

@@ -46,6 +46,17 @@ impl Guest {
         name + &rng::suffix(self.seed, &["pod", &self.vm_name, &serial.to_string()])
     }
 
+    /// The uid of the migration to the launcher with this serial number.
+    pub fn migration_uid(&self, target: u32) -> String {
+        self.uid(&format!("migration-{target}"))
+    }
+
+    /// The name of a migration's object: KubeVirt makes one to empty a node.
+    pub fn migration_name(&self, target: u32) -> String {
+        let what = ["migration", &self.namespace, &self.vm_name, &target.to_string()];
+        format!("kubevirt-evacuation-{}", rng::suffix(self.seed, &what))
+    }
+
     /// The name of the pod that holds a hotplugged disk on the guest's node.
     pub fn attachment_name(&self, disk: &Disk) -> String {
         format!(

@@ -41,10 +41,14 @@ pub fn get(world: &SimulatedCluster, resource: Resource, namespace: &str, name: 
     status::json(200, out)
 }
 
-/// Whether an object passes the selector, by its key in the store and its labels.
-pub fn selected(selector: &Selector, object: &Object) -> bool {
-    let (namespace, name) = object.key.split_once('/').unwrap_or(("", &object.key));
-    selector.matches(namespace, name, || objects::labels(&object.body))
+/// Whether an object passes the selector, by its key in the store, its labels and its fields.
+pub fn selected(selector: &Selector, resource: Resource, object: &Object) -> bool {
+    let key = object.key.split_once('/').unwrap_or(("", &object.key));
+    selector.matches(
+        key,
+        || objects::labels(&object.body),
+        |field| objects::field(resource, &object.body, field),
+    )
 }
 
 /// Returns the prefix of the keys in a namespace; the empty prefix of all keys if there is none.
@@ -108,7 +112,7 @@ fn page(
     let listed = world.list(resource, &prefix(namespace), after, revision);
     let (mut items, revision) = listed.map_err(|gone| Box::new(too_old(gone, query)))?;
     if !query.selector.is_empty() {
-        items.retain(|object| selected(&query.selector, object));
+        items.retain(|object| selected(&query.selector, resource, object));
     }
     let left = items.len().saturating_sub(query.limit);
     items.truncate(query.limit);

@@ -40,7 +40,7 @@ pub fn router(cluster: Arc<Cluster>) -> Router {
 async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> Response {
     let path = request.uri().path().to_owned();
     let ask = path::parse(&path);
-    let query = ListQuery::parse(request.uri());
+    let query = ListQuery::parse(request.uri(), ask.resource());
     let class = classify(&ask, query.as_ref().is_ok_and(|query| query.watch));
     let faults = match apply_faults(&cluster, &class, Caller::of(&request)).await {
         Ok(faults) => faults,

@@ -112,6 +112,14 @@ fn subresource<'a>(rest: &[&'a str]) -> Ask<'a> {
 }
 
 impl Ask<'_> {
+    /// The resource whose objects are asked for.
+    pub fn resource(&self) -> Option<Resource> {
+        match self {
+            Self::Objects { resource, .. } | Self::Object { resource, .. } => Some(*resource),
+            _ => None,
+        }
+    }
+
     /// The API group that must be installed. The core group and reviews always are.
     pub fn group(&self) -> &str {
         match self {

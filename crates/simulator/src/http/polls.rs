@@ -14,7 +14,9 @@ use crate::{
 /// Answers with PodMetrics. metrics-server supports selectors, but neither pages nor watches.
 pub fn metrics(cluster: &Cluster, namespace: Option<&str>, query: &ListQuery) -> Response {
     let mut items = cluster.world.pod_metrics(namespace);
-    items.retain(|item| query.selector.matches(&item.namespace, &item.name, || item.labels.clone()));
+    items.retain(|item| {
+        query.selector.matches((&item.namespace, &item.name), || item.labels.clone(), |_| String::new())
+    });
     let mut head = String::new();
     list_head(&mut head, &POD_METRICS, "{}");
     status::json(200, chunked(head, items, "]}\n", |out, item: &PodSample| pod_metrics(out, item, false)))

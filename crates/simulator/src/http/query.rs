@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use axum::{extract::Query, http::Uri, response::Response};
 
 use super::{selector::Selector, status};
+use crate::resource::Resource;
 
 /// A watch without `timeoutSeconds` ends after 30 minutes; the API server's end then or a little later.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1_800);
@@ -27,8 +28,8 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// Parses the query string. The error is the 400 to answer with.
-    pub fn parse(uri: &Uri) -> Result<Self, Box<Response>> {
+    /// Parses the query string of a request for `resource`. The error is the 400 to answer with.
+    pub fn parse(uri: &Uri, resource: Option<Resource>) -> Result<Self, Box<Response>> {
         let bad = |message: &str| Box::new(status::bad_request(message));
         let Query(given) = Query::<HashMap<String, String>>::try_from_uri(uri)
             .map_err(|_| bad("the query cannot be read"))?;
@@ -42,6 +43,7 @@ impl ListQuery {
         let selector = Selector::parse(
             text("labelSelector").unwrap_or_default(),
             text("fieldSelector").unwrap_or_default(),
+            resource,
         );
         let limit = number("limit")?.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
         Ok(Self {

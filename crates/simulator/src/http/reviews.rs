@@ -60,7 +60,14 @@ fn may_list(cluster: &Cluster, spec: &Value) -> bool {
         Some(viewer) => viewer.namespaces.contains(&namespace),
         None => users::may_list(&user, &namespace),
     };
-    may && text(&attributes["verb"]) == "list"
+    let (group, plural) = (text(&attributes["group"]), text(&attributes["resource"]));
+    may && text(&attributes["verb"]) == "list" && is_listed(&group, &plural)
+}
+
+/// Whether there is a resource of this name that can be listed.
+fn is_listed(group: &str, plural: &str) -> bool {
+    let mut all = Resource::ALL.iter().map(|resource| resource.api()).chain([&POD_METRICS]);
+    all.any(|api| (api.group, api.plural) == (group, plural))
 }
 
 /// Returns whether a fault forbids what the caller asks about. Everything else is allowed.

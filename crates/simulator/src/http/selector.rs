@@ -1,12 +1,13 @@
 //! Parses label and field selectors, and matches objects against them, for lists and watches.
 
-use crate::objects::Labels;
+use crate::{objects::Labels, resource::Resource};
 
 /// A selector; all its terms must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     terms: Vec<Term>,
-    fields: Vec<(Field, bool, String)>,
+    /// Name, whether it must be equal, and the value.
+    fields: Vec<(&'static str, bool, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,17 +18,30 @@ enum Term {
     Absent(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
-    Name,
-    Namespace,
-}
+pub const NAME: &str = "metadata.name";
+pub const NAMESPACE: &str = "metadata.namespace";
+
+/// The other fields of Events that can be selected (`AddFieldLabelConversionsForEvent` of Kubernetes).
+const OF_EVENTS: [&str; 11] = [
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+];
 
 impl Selector {
-    /// Parses label and field selectors. The error is the message that the API server answers with 400.
-    pub fn parse(labels: &str, fields: &str) -> Result<Self, String> {
+    /// Parses the label and field selectors of a request for `resource`. The error is the message that the API server
+    /// answers with 400.
+    pub fn parse(labels: &str, fields: &str, resource: Option<Resource>) -> Result<Self, String> {
         let terms = split(labels).into_iter().map(term).collect::<Result<_, _>>()?;
-        let fields = split(fields).into_iter().map(field).collect::<Result<_, _>>()?;
+        let fields = split(fields).into_iter().map(|text| field(text, resource)).collect::<Result<_, _>>()?;
         Ok(Self { terms, fields })
     }
 
@@ -36,11 +50,18 @@ impl Selector {
         self.terms.is_empty() && self.fields.is_empty()
     }
 
-    /// Whether an object matches. `labels` is called only if a term needs it.
-    pub fn matches(&self, namespace: &str, name: &str, labels: impl FnOnce() -> Labels) -> bool {
-        let fields = self.fields.iter().all(|(field, equal, want)| {
-            let found = if *field == Field::Name { name } else { namespace };
-            (found == want) == *equal
+    /// Whether an object matches. `labels` and `field` are called only if a term needs them; `field` returns the value
+    /// of a field other than the name and the namespace.
+    pub fn matches(
+        &self,
+        (namespace, name): (&str, &str),
+        labels: impl FnOnce() -> Labels,
+        field: impl Fn(&str) -> String,
+    ) -> bool {
+        let fields = self.fields.iter().all(|(wanted, equal, want)| match *wanted {
+            NAME => (name == want) == *equal,
+            NAMESPACE => (namespace == want) == *equal,
+            other => (field(other) == *want) == *equal,
         });
         fields && (self.terms.is_empty() || self.matches_labels(&labels()))
     }
@@ -87,14 +108,12 @@ fn term(text: &str) -> Result<Term, String> {
     }
 }
 
-fn field(text: &str) -> Result<(Field, bool, String), String> {
+fn field(text: &str, resource: Option<Resource>) -> Result<(&'static str, bool, String), String> {
     let (name, equal, value) = equation(text).ok_or_else(|| format!("invalid field selector: {text}"))?;
-    let field = match name {
-        "metadata.name" => Field::Name,
-        "metadata.namespace" => Field::Namespace,
-        _ => return Err(format!("field label not supported: {name}")),
-    };
-    Ok((field, equal, value.to_owned()))
+    let more: &[&str] = if resource == Some(Resource::Events) { &OF_EVENTS } else { &[] };
+    let known = [NAME, NAMESPACE].into_iter().chain(more.iter().copied()).find(|known| *known == name);
+    let known = known.ok_or_else(|| format!("field label not supported: {name}"))?;
+    Ok((known, equal, value.to_owned()))
 }
 
 fn equation(text: &str) -> Option<(&str, bool, &str)> {
@@ -115,7 +134,7 @@ mod tests {
 
     fn holds(selector: &str) -> bool {
         let labels = vec![("app".to_owned(), "web".to_owned()), ("tier".to_owned(), "front".to_owned())];
-        Selector::parse(selector, "").unwrap().matches("ns", "name", || labels)
+        Selector::parse(selector, "", None).unwrap().matches(("ns", "name"), || labels, |_| unreachable!())
     }
 
     #[test]
@@ -136,17 +155,39 @@ mod tests {
         ] {
             assert_eq!(holds(selector), want, "{selector}");
         }
-        assert!(Selector::parse("app like web", "").is_err());
+        assert!(Selector::parse("app like web", "", None).is_err());
     }
 
     #[test]
     fn fields_are_name_and_namespace() {
-        let name = |fields| Selector::parse("", fields).unwrap().matches("ns", "x", Vec::new);
+        let name = |fields| {
+            let selector = Selector::parse("", fields, Some(Resource::Pods)).unwrap();
+            selector.matches(("ns", "x"), Vec::new, |_| unreachable!())
+        };
         assert!(
             name("metadata.name=x")
                 && !name("metadata.name=y")
                 && name("metadata.name!=y,metadata.namespace=ns")
         );
-        assert!(Selector::parse("", "spec.color=red").is_err());
+        assert!(Selector::parse("", "spec.color=red", Some(Resource::Pods)).is_err());
+    }
+
+    #[test]
+    fn events_have_fields_of_their_own() {
+        let parse = |fields, resource| Selector::parse("", fields, Some(resource));
+        let selector =
+            parse("involvedObject.kind=Pod,type!=Normal,metadata.namespace=ns", Resource::Events).unwrap();
+        let matches = |kind: &str, warning: &str| {
+            selector.matches(("ns", "x"), Vec::new, |field| {
+                if field == "type" { warning.to_owned() } else { kind.to_owned() }
+            })
+        };
+        assert!(matches("Pod", "Warning"));
+        assert!(!matches("Pod", "Normal") && !matches("VirtualMachine", "Warning"));
+        assert_eq!(
+            parse("involvedObject.kind=Pod", Resource::Pods).unwrap_err(),
+            "field label not supported: involvedObject.kind"
+        );
+        assert!(parse("involvedObject.color=red", Resource::Events).is_err());
     }
 }

@@ -189,8 +189,9 @@ impl Feed {
     /// Writes one change. An object that starts or stops matching the selector is ADDED to or DELETED from
     /// this watch.
     fn write(&self, out: &mut String, event: &Event<Stored>) {
-        let visible =
-            |object: &&Object| object.key.starts_with(&self.prefix) && selected(&self.query.selector, object);
+        let visible = |object: &&Object| {
+            object.key.starts_with(&self.prefix) && selected(&self.query.selector, self.resource, object)
+        };
         let (before, after) = (event.before.as_ref().filter(visible), event.after.as_ref().filter(visible));
         match (before, after) {
             (None, None) => {}
@@ -264,7 +265,7 @@ fn initial(resource: Resource, query: &ListQuery, objects: &mut std::vec::IntoIt
     const CHUNK: usize = 64 << 10;
     let mut out = String::new();
     while out.len() < CHUNK {
-        let Some(object) = objects.find(|object| selected(&query.selector, object)) else { break };
+        let Some(object) = objects.find(|object| selected(&query.selector, resource, object)) else { break };
         line(&mut out, "ADDED", resource, &object, object.revision);
     }
     out

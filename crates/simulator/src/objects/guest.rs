@@ -36,14 +36,11 @@ pub fn fill(out: &mut String, place: &str, part: Part, guest: &Guest, revision: 
         }
         "disks" => domain_disks(out, guest),
         "volumes" => instance_volumes(out, guest),
-        "interfaces" => join(out, &guest.networks, |out, network| {
-            put!(
-                out,
-                r#"{{"bridge":{{}},"macAddress":{},"model":"virtio","name":{}}}"#,
-                Quoted(&network.mac_address),
-                Quoted(&network.name)
-            );
-        }),
+        "interfaces" => join(out, &guest.networks, virt_interface),
+        "probe" if guest.probed => out.push_str(
+            r#""livenessProbe":{"httpGet":{"path":"/healthz","port":8080},"initialDelaySeconds":120,"periodSeconds":10,"timeoutSeconds":5,"successThreshold":1,"failureThreshold":3},"#,
+        ),
+        "probe" => {}
         "networks" => join(out, &guest.networks, virt_network),
         _ => debug_assert!(false, "no such place: {place}"),
     }
@@ -79,6 +76,22 @@ pub fn paused(out: &mut String, guest: &Guest) {
     }
 }
 
+/// Writes the condition that says whether the guest can move to another node. Volumes on a node's own disks cannot.
+pub fn live_migratable(out: &mut String, guest: &Guest) {
+    let at = guest.on_node_since();
+    match guest.disks.iter().find(|disk| disk.backend.is_of_a_node()) {
+        Some(disk) => {
+            let message = format!(
+                "cannot migrate VMI: PVC {} is not shared, live migration requires that all PVCs must be shared (using \
+                 ReadWriteMany access mode)",
+                disk.claim
+            );
+            condition(out, "LiveMigratable", false, at, "DisksNotLiveMigratable", &message);
+        }
+        None => condition(out, "LiveMigratable", true, at, "", ""),
+    }
+}
+
 /// KubeVirt's device name of the disk at `index`: `vda`, `vdb`.
 pub fn device(index: usize) -> String {
     format!("vd{}", char::from(b'a' + (index % 24) as u8))
@@ -91,6 +104,15 @@ pub fn is_windows(guest: &Guest) -> bool {
 /// Whether the guest is running.
 pub fn is_up(guest: &Guest) -> bool {
     guest.state == State::Running
+}
+
+fn virt_interface(out: &mut String, network: &Network) {
+    let (mac, name) = (Quoted(&network.mac_address), Quoted(&network.name));
+    if network.is_sriov() {
+        put!(out, r#"{{"macAddress":{mac},"name":{name},"sriov":{{}}}}"#);
+    } else {
+        put!(out, r#"{{"bridge":{{}},"macAddress":{mac},"model":"virtio","name":{name}}}"#);
+    }
 }
 
 fn virt_network(out: &mut String, network: &Network) {

@@ -4,14 +4,15 @@ use std::sync::LazyLock;
 
 use super::{
     Part,
-    guest::{condition, device, fill, is_up, paused, sample},
+    guest::{condition, device, fill, is_up, live_migratable, paused, sample},
     managed::{Manager, complete},
+    migration, observed,
     plain::attachment,
     template::{Quoted, Template, join, put},
 };
 use crate::{
     clock::rfc3339,
-    guest::{Guest, Migration, State},
+    guest::{Guest, State},
     hardware::{Disk, DiskMode},
     resource::Resource,
 };
@@ -48,11 +49,11 @@ fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
         "maxGuest" => put!(out, "{}Mi", (guest.memory_bytes() >> 20) * 4),
         "placement" => placement(out, guest),
         "conditions" => conditions(out, guest),
-        "guestOs" => guest_os(out, guest),
-        "observedInterfaces" => observed_interfaces(out, guest),
+        "guestOs" => observed::guest_os(out, guest),
+        "observedInterfaces" => observed::interfaces(out, guest),
         "migration" => {
-            if let Some(migration) = &guest.migration {
-                migration_state(out, guest, migration);
+            if let Some(migration) = guest.last_migration() {
+                migration::state(out, guest, migration);
             }
         }
         "phase" => out.push_str(if is_up(guest) { "Running" } else { "Scheduling" }),
@@ -91,70 +92,19 @@ fn conditions(out: &mut String, guest: &Guest) {
         condition(out, "Ready", false, at, "GuestNotRunning", "Guest VM is not reported as running");
         return;
     }
-    join(out, ["Ready", "LiveMigratable", "StorageLiveMigratable", "DataVolumesReady"], |out, kind| {
-        condition(out, kind, true, at, "", "");
-    });
+    condition(out, "Ready", true, at, "", "");
+    out.push(',');
+    live_migratable(out, guest);
+    out.push(',');
+    condition(out, "StorageLiveMigratable", true, at, "", "");
+    out.push(',');
+    let message = "All of the VMI's DVs are bound and ready";
+    condition(out, "DataVolumesReady", true, guest.started, "AllDVsReady", message);
     if guest.agent {
         out.push(',');
         condition(out, "AgentConnected", true, guest.started + 40_000, "", "");
     }
     paused(out, guest);
-}
-
-fn guest_os(out: &mut String, guest: &Guest) {
-    if !is_up(guest) || !guest.agent {
-        out.push_str("{}");
-        return;
-    }
-    let (distribution, version) = guest.os_image.split_once('-').unwrap_or((&guest.os_image, ""));
-    let mut title: String = distribution.to_owned();
-    title.get_mut(..1).map(str::make_ascii_uppercase);
-    let pretty = format!("{title} {}", version.replace('-', " "));
-    put!(
-        out,
-        r#"{{"id":{},"kernelRelease":"6.8.0-79-generic","kernelVersion":"79 SMP PREEMPT_DYNAMIC","machine":"x86_64","name":{},"prettyName":{},"version":{},"versionId":{}}}"#,
-        Quoted(distribution),
-        Quoted(&title),
-        Quoted(&pretty),
-        Quoted(version),
-        Quoted(version)
-    );
-}
-
-fn observed_interfaces(out: &mut String, guest: &Guest) {
-    let source = if guest.agent { ", guest-agent" } else { "" };
-    if !is_up(guest) {
-        return;
-    }
-    join(out, &guest.networks, |out, network| {
-        put!(
-            out,
-            r#"{{"infoSource":"domain{source}","interfaceName":{},"ipAddress":{},"ipAddresses":[{1}],"linkState":"up","mac":{},"name":{},"podInterfaceName":"eth0","queueCount":{}}}"#,
-            Quoted(&network.interface),
-            Quoted(&network.ip_address),
-            Quoted(&network.mac_address),
-            Quoted(&network.name),
-            guest.cpu
-        );
-    });
-}
-
-fn migration_state(out: &mut String, guest: &Guest, migration: &Migration) {
-    let node = |serial| guest.launcher(serial).map_or("", |launcher| launcher.node.as_str());
-    put!(
-        out,
-        r#""migrationState":{{"migrationUid":"{}","mode":"PreCopy","sourceNode":{},"sourcePod":{},"targetNode":{},"targetPod":{},"startTimestamp":"{}","targetNodeDomainDetected":true,"migrationConfiguration":{{"allowAutoConverge":false,"allowPostCopy":false,"bandwidthPerMigration":"0","completionTimeoutPerGiB":150,"nodeDrainTaintKey":"kubevirt.io/drain","parallelMigrationsPerCluster":5,"parallelOutboundMigrationsPerNode":2,"progressTimeout":150,"unsafeMigrationOverride":false}}"#,
-        guest.uid(&format!("migration-{}", migration.target)),
-        Quoted(node(migration.source)),
-        Quoted(&guest.pod_name(migration.source)),
-        Quoted(node(migration.target)),
-        Quoted(&guest.pod_name(migration.target)),
-        rfc3339(migration.started)
-    );
-    if let Some(ended) = migration.ended {
-        put!(out, r#","completed":true,"failed":{},"endTimestamp":"{}""#, migration.failed, rfc3339(ended));
-    }
-    out.push_str("},");
 }
 
 fn volume_status(out: &mut String, guest: &Guest, index: usize, disk: &Disk) {

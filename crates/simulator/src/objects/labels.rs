@@ -20,7 +20,8 @@ pub fn of_guest(part: Part, guest: &Guest) -> Labels {
         Part::Launcher(serial) => labels.extend(of_launcher(guest, serial)),
         Part::Attachment => labels.push(label("kubevirt.io", "hotplug-disk")),
         Part::Claim(_) => labels.extend(of_claim()),
-        Part::PersistentVolume(_) => labels.clear(),
+        Part::PersistentVolume(_) | Part::Event(_) => labels.clear(),
+        Part::Migration(_) => labels = vec![label("kubevirt.io/vmi-name", &guest.vm_name)],
         Part::LonghornVolume(_) => labels = vec![label("longhornvolume", "true")],
     }
     labels
@@ -70,7 +71,7 @@ fn of_launcher(guest: &Guest, serial: u32) -> Labels {
         }
     }
     if guest.migration.as_ref().is_some_and(|migration| migration.target == serial) {
-        labels.push(label("kubevirt.io/migrationJobUID", &guest.uid(&format!("migration-{serial}"))));
+        labels.push(label("kubevirt.io/migrationJobUID", &guest.migration_uid(serial)));
     }
     labels.push(label("vm.kubevirt.io/name", &guest.vm_name));
     labels

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::rfc3339,
     guest::{Guest, Launcher, PodPhase},
-    hardware::{Disk, DiskMode},
+    hardware::{Disk, DiskMode, Network},
     node::Node,
     resource::Resource,
 };
@@ -47,6 +47,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, pod: &Launcher, r
         "mac" => {
             out.push_str(guest.networks.first().map_or("0a:58:0a:80:00:01", |network| &network.mac_address))
         }
+        "secondary" => guest.networks.iter().skip(1).for_each(|network| secondary(out, guest, network)),
         "thaw" => freezer(out, guest, "--unfreeze"),
         "freeze" => freezer(out, guest, "--freeze"),
         "volumes" => claims(out, guest),
@@ -65,6 +66,18 @@ fn write(template: &Template, out: &mut String, guest: &Guest, pod: &Launcher, r
 
 fn pod_ip(guest: &Guest) -> &str {
     guest.networks.first().map_or("10.128.0.2", |network| &network.ip_address)
+}
+
+/// Writes a secondary network into the status that Multus writes: JSON in a string.
+fn secondary(out: &mut String, guest: &Guest, network: &Network) {
+    put!(
+        out,
+        r#",{{\n    \"name\": \"{}/{}\",\n    \"interface\": \"{}\",\n    \"mac\": \"{}\",\n    \"dns\": {{}}\n}}"#,
+        guest.namespace,
+        network.name,
+        network.pod_interface(),
+        network.mac_address
+    );
 }
 
 fn freezer(out: &mut String, guest: &Guest, verb: &str) {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{
     Part,
-    guest::{condition, device, fill, is_up, paused, sample},
+    guest::{condition, device, fill, is_up, live_migratable, paused, sample},
     managed::{Manager, complete},
     template::{Quoted, Template, join, put},
 };
@@ -116,7 +116,7 @@ fn conditions(out: &mut String, guest: &Guest) {
         State::Running => {
             condition(out, "Ready", true, at, "", "");
             out.push(',');
-            condition(out, "LiveMigratable", true, at, "", "");
+            live_migratable(out, guest);
             if guest.agent {
                 out.push(',');
                 condition(out, "AgentConnected", true, at, "", "");

@@ -2,6 +2,7 @@
 //! and instances of 10,000 VMs take hundreds of megabytes as text.
 
 mod claim;
+mod event;
 mod filesystems;
 mod guest;
 mod instance;
@@ -12,7 +13,9 @@ mod longhorn;
 mod machine;
 mod managed;
 mod metrics;
+mod migration;
 mod node;
+mod observed;
 mod persistent_volume;
 mod plain;
 mod render;
@@ -61,6 +64,10 @@ pub enum Part {
     Claim(usize),
     PersistentVolume(usize),
     LonghornVolume(usize),
+    /// By the serial number of the migration's target.
+    Migration(u32),
+    /// By the index of the occurrence.
+    Event(usize),
 }
 
 /// Label names and values of an object.
@@ -91,6 +98,19 @@ pub fn labels(body: &Body) -> Labels {
         Body::Namespace(name) => vec![("kubernetes.io/metadata.name".to_owned(), name.to_string())],
         Body::Raw(value) => labels::of_raw(value),
     }
+}
+
+/// Returns the value of a field by which an object can be selected; empty if it has none.
+pub fn field(resource: Resource, body: &Body, name: &str) -> String {
+    let mut text = String::new();
+    render(&mut text, resource, body, 0, false);
+    let object: Value = serde_json::from_str(&text).unwrap_or_default();
+    let path = match name {
+        // The component of an Event, under the name that it had at first.
+        "source" => object.pointer("/source/component").or(object.pointer("/reportingComponent")),
+        name => object.pointer(&format!("/{}", name.replace('.', "/"))),
+    };
+    path.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// Writes the start of a list, up to its first item.

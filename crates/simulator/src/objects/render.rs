@@ -1,6 +1,8 @@
 //! Maps each object of a guest to the template that writes it.
 
-use super::{Part, claim, instance, launcher, longhorn, machine, persistent_volume, wukong};
+use super::{
+    Part, claim, event, instance, launcher, longhorn, machine, migration, persistent_volume, wukong,
+};
 use crate::guest::Guest;
 
 pub fn render(out: &mut String, part: Part, guest: &Guest, revision: u64) {
@@ -28,6 +30,16 @@ pub fn render(out: &mut String, part: Part, guest: &Guest, revision: u64) {
         Part::LonghornVolume(index) => {
             if let Some(disk) = guest.disks.get(index) {
                 longhorn::render(out, guest, disk, revision);
+            }
+        }
+        Part::Migration(target) => {
+            if let Some(found) = guest.migrations().find(|migration| migration.target == target) {
+                migration::render(out, guest, found, revision);
+            }
+        }
+        Part::Event(index) => {
+            if let Some(occurrence) = guest.occurrences.get(index) {
+                event::render(out, guest, occurrence, revision);
             }
         }
     }

@@ -6,7 +6,8 @@ mod fleet;
 
 use super::{
     clock::{DAY, HOUR, MINUTE, Millis},
-    guest::{Guest, PodPhase, State},
+    guest::{Guest, PodPhase, State, What},
+    life::EVENT_TTL,
     node::{Kubelet, Node, PlainPod},
     rng::{self, Rng},
     users::Viewer,
@@ -58,7 +59,10 @@ impl Scenario {
         guests.truncate(vms as usize);
         let more = vms - guests.len() as u32;
         guests.extend(fleet::fleet(more, &placement, seed, today));
-        guests.iter_mut().enumerate().for_each(|(index, guest)| guest.finish(index as u64, seed));
+        guests.iter_mut().enumerate().for_each(|(index, guest)| {
+            guest.finish(index as u64, seed);
+            guest.forget_occurrences_before(now - EVENT_TTL);
+        });
         let pods = daemons(&nodes, today);
         Self { nodes, guests, pods, viewers: Vec::new() }
     }
@@ -172,7 +176,13 @@ impl Guest {
                 self.incarnation = 1;
                 self.started = if state == State::Error { started } else { placement.now };
                 let node = if state == State::Error { "" } else { placement.live(index) };
-                self.launch(node, PodPhase::Pending, self.started);
+                let pod = self.launch(node, PodPhase::Pending, self.started);
+                self.occur(What::InstanceCreated, "", self.started);
+                self.occur(What::PodCreated(pod), "", self.started);
+                match state {
+                    State::Error => self.occur(What::Unschedulable(pod), "", placement.now - MINUTE),
+                    _ => self.occur(What::PodScheduled(pod), node, self.started),
+                }
             }
             State::Pending | State::Stopped => {}
         }
@@ -192,6 +202,6 @@ impl Guest {
                 *seed = self.seed ^ (number as u64 + 1);
             }
         }
-        self.networks = vec![super::hardware::Network::lan(self.seed)];
+        self.networks = self.networks.iter().map(|network| network.readdressed(self.seed)).collect();
     }
 }

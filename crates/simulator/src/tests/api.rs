@@ -166,7 +166,8 @@ async fn a_token_is_its_users_until_it_ends_and_a_user_lists_their_own_namespace
         assert_eq!(user(invalid).await, "", "{invalid}");
     }
     let may = async |user: &str, verb: &str, namespace: &str| {
-        let attributes = json!({"verb": verb, "resource": "wukongs", "namespace": namespace});
+        let attributes =
+            json!({"verb": verb, "group": WUKONG_GROUP, "resource": "wukongs", "namespace": namespace});
         let spec = json!({"user": user, "resourceAttributes": attributes});
         status("authorization.k8s.io/v1/subjectaccessreviews", spec).await["allowed"] == true
     };
@@ -211,7 +212,8 @@ async fn a_viewer_of_a_scenario_has_a_token_rights_and_bindings() {
     let named = status("authentication.k8s.io/v1/tokenreviews", json!({"token": "eve"})).await;
     assert_ne!(named["authenticated"], true, "a name is no token");
     for (namespace, allowed) in [("a", true), ("b", true), ("c", false), ("", false)] {
-        let attributes = json!({"verb": "list", "resource": "wukongs", "namespace": namespace});
+        let attributes =
+            json!({"verb": "list", "group": WUKONG_GROUP, "resource": "wukongs", "namespace": namespace});
         let spec = json!({"user": "eve", "resourceAttributes": attributes});
         let answer = status("authorization.k8s.io/v1/subjectaccessreviews", spec).await;
         assert_eq!(answer["allowed"], allowed, "{namespace}");

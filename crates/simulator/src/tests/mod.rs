@@ -7,6 +7,7 @@ mod direct;
 mod faults;
 mod figures;
 mod prometheus;
+mod reports;
 mod scenario;
 mod shapes;
 mod support;

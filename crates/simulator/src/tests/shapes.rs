@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Types and fields of api/openapi-spec/swagger.json of kubevirt/kubevirt v1.8.0, without descriptions: those that a
-/// VirtualMachine, an instance, an instance type and a list of file systems lead to. `[T]` is an array of T, `{T}` an
+/// VirtualMachine, an instance, a migration, an instance type and a list of file systems lead to. `[T]` is an array of T, `{T}` an
 /// object with values of T, `any` an object that is not described further.
 const KUBEVIRT: &str = include_str!("kubevirt-1.8.json");
 /// The same for APIs without a published schema; `T!` is a field that is always written, null or not:
@@ -91,6 +91,7 @@ async fn custom_objects_have_the_fields_of_their_apis() {
     let lists = [
         ("/apis/kubevirt.io/v1/virtualmachines", "v1.VirtualMachine"),
         ("/apis/kubevirt.io/v1/virtualmachineinstances", "v1.VirtualMachineInstance"),
+        ("/apis/kubevirt.io/v1/virtualmachineinstancemigrations", "v1.VirtualMachineInstanceMigration"),
         (
             "/apis/instancetype.kubevirt.io/v1beta1/virtualmachineclusterinstancetypes",
             "v1beta1.VirtualMachineClusterInstancetype",
@@ -169,6 +170,7 @@ async fn core_objects_have_the_fields_of_kubernetes_types() {
     all.extend(lost::<PersistentVolumeClaim>(&get(&sim, "/api/v1/persistentvolumeclaims").await));
     all.extend(lost::<PersistentVolume>(&get(&sim, "/api/v1/persistentvolumes").await));
     all.extend(lost::<Node>(&get(&sim, "/api/v1/nodes").await));
+    all.extend(lost::<Event>(&get(&sim, "/api/v1/events").await));
     all.extend(lost::<Namespace>(&get(&sim, "/api/v1/namespaces").await));
     all.sort();
     all.dedup();

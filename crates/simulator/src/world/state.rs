@@ -136,7 +136,26 @@ pub fn parts(guest: &Arc<Guest>) -> Vec<(Resource, String, Body)> {
             parts.push((Resource::Pods, key(namespace, &pod.name), Body::Plain(Arc::new(pod))));
         }
     }
+    parts.extend(reports(guest));
     parts
+}
+
+/// Returns the objects that tell what happened to a guest.
+fn reports(guest: &Arc<Guest>) -> impl Iterator<Item = (Resource, String, Body)> {
+    let part = |resource, name: &str, part| {
+        (resource, key(&guest.namespace, name), Body::Guest(part, guest.clone()))
+    };
+    let migrations = guest.migrations().map(move |migration| {
+        let target = migration.target;
+        part(Resource::Migrations, &guest.migration_name(target), Part::Migration(target))
+    });
+    let told = guest.occurrences.iter().enumerate();
+    let told =
+        told.filter(|(_, occurrence)| guest.has_machine || occurrence.what.about() != guest::About::Machine);
+    let events = told.map(move |(index, occurrence)| {
+        part(Resource::Events, &guest.event_name(occurrence), Part::Event(index))
+    });
+    migrations.chain(events)
 }
 
 /// Whether a client would see a difference. An object gets a new version only then.

@@ -1,0 +1,107 @@
+//! Writes an Event about one of a guest's objects.
+
+use std::sync::LazyLock;
+
+use super::{
+    managed::{Manager, complete},
+    template::{Quoted, Template, put},
+};
+use crate::{
+    clock::{Millis, rfc3339, rfc3339_micros},
+    guest::{About, Guest, Occurrence, Reporter, What},
+    resource::{Api, Resource},
+};
+
+pub fn render(out: &mut String, guest: &Guest, occurrence: &Occurrence, revision: u64) {
+    write(&TEMPLATE, out, guest, occurrence, revision);
+}
+
+static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
+    const FIELDS: [&str; 5] = ["firstTimestamp", "involvedObject", "lastTimestamp", "message", "reason"];
+    let managers = [Manager { name: "virt-handler", subresource: "", fields: &FIELDS }];
+    complete(include_str!("templates/event.json"), Resource::Events, &managers, |template, out| {
+        let mut guest = super::guest::sample();
+        guest.occur(What::Started, "sample", 0);
+        write(template, out, &guest, &guest.occurrences[0], 1);
+    })
+});
+
+fn write(template: &Template, out: &mut String, guest: &Guest, occurrence: &Occurrence, revision: u64) {
+    let (what, name) = (&occurrence.what, guest.event_name(occurrence));
+    let reporter = what.reporter();
+    let is_newer = reporter == Reporter::Scheduler;
+    let old_time = |at: Millis| if is_newer { "null".to_owned() } else { format!("\"{}\"", rfc3339(at)) };
+    template.render(out, |out, place| match place {
+        "name" => put!(out, "{}", Quoted(&name)),
+        "namespace" => put!(out, "{}", Quoted(&guest.namespace)),
+        "uid" => out.push_str(&guest.uid(&name)),
+        "revision" => put!(out, "{revision}"),
+        "created" | "changed" => out.push_str(&rfc3339(occurrence.first)),
+        "involved" => involved(out, guest, occurrence),
+        "reason" => out.push_str(what.reason()),
+        "message" => put!(out, "{}", Quoted(&guest.message(occurrence))),
+        "source" if is_newer => out.push_str("{}"),
+        "source" if occurrence.node.is_empty() => put!(out, r#"{{"component":"{}"}}"#, reporter.name()),
+        "source" => {
+            put!(out, r#"{{"component":"{}","host":{}}}"#, reporter.name(), Quoted(&occurrence.node));
+        }
+        "first" => out.push_str(&old_time(occurrence.first)),
+        "last" => out.push_str(&old_time(occurrence.last)),
+        "count" if !is_newer => put!(out, r#""count":{},"#, occurrence.count),
+        "count" => {}
+        "type" => out.push_str(if what.is_warning() { "Warning" } else { "Normal" }),
+        "eventTime" if is_newer => put!(out, "\"{}\"", rfc3339_micros(occurrence.first)),
+        "eventTime" => out.push_str("null"),
+        "newer" if is_newer => newer(out, occurrence),
+        "newer" => {}
+        "reporter" => out.push_str(reporter.name()),
+        "instance" if is_newer => put!(out, "{}", Quoted("default-scheduler-control-plane-01")),
+        "instance" => put!(out, "{}", Quoted(&occurrence.node)),
+        other => debug_assert!(false, "no such place: {other}"),
+    });
+}
+
+/// Writes what an Event of the API group `events.k8s.io` has besides.
+fn newer(out: &mut String, occurrence: &Occurrence) {
+    if occurrence.count > 1 {
+        put!(
+            out,
+            r#""series":{{"count":{},"lastObservedTime":"{}"}},"#,
+            occurrence.count,
+            rfc3339_micros(occurrence.last)
+        );
+    }
+    let action = if matches!(occurrence.what, What::PodScheduled(_)) { "Binding" } else { "Scheduling" };
+    put!(out, r#""action":"{action}","#);
+}
+
+fn involved(out: &mut String, guest: &Guest, occurrence: &Occurrence) {
+    let about = occurrence.what.about();
+    let Api { kind, .. } = resource(about).api();
+    let uid = match about {
+        About::Machine => guest.uid("machine"),
+        About::Instance => guest.instance_uid_of(occurrence.incarnation),
+        About::Pod(serial) => guest.pod_uid(serial),
+        About::Migration(target) => guest.migration_uid(target),
+    };
+    put!(
+        out,
+        r#"{{"kind":"{kind}","namespace":{},"name":{},"uid":"{uid}","apiVersion":"{}","resourceVersion":"1""#,
+        Quoted(&guest.namespace),
+        Quoted(&guest.name_of(about)),
+        resource(about).api().api_version()
+    );
+    if occurrence.what.reporter() == Reporter::Kubelet {
+        out.push_str(r#","fieldPath":"spec.containers{compute}""#);
+    }
+    out.push('}');
+}
+
+fn resource(about: About) -> Resource {
+    match about {
+        About::Machine => Resource::VirtualMachines,
+        About::Instance => Resource::Instances,
+        About::Pod(_) => Resource::Pods,
+        About::Migration(_) => Resource::Migrations,
+    }
+}
