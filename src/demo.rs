@@ -5,6 +5,7 @@ use std::{env, io, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use collector::config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig};
+use simulator::KubevirtVersion;
 use tokio_util::sync::CancellationToken;
 use wukong_dashboard::server::{
     config::{Config, SimConfig, SimSize},
@@ -111,6 +112,7 @@ pub async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow:
     Ok(())
 }
 
-fn options(SimSize { vms, nodes, seed }: SimSize) -> simulator::Options {
-    simulator::Options { vms, nodes, seed, ..simulator::Options::default() }
+fn options(SimSize { vms, nodes, seed, old_kubevirt }: SimSize) -> simulator::Options {
+    let kubevirt = if old_kubevirt { KubevirtVersion::V1_0 } else { KubevirtVersion::default() };
+    simulator::Options { vms, nodes, seed, kubevirt, ..simulator::Options::default() }
 }

@@ -155,6 +155,8 @@ pub struct SimSize {
     pub vms: u32,
     pub nodes: u32,
     pub seed: u64,
+    /// Whether its KubeVirt is of version 1.0, which reports less.
+    pub old_kubevirt: bool,
 }
 
 /// Settings of the simulated cluster that runs alone.

@@ -28,6 +28,28 @@ pub struct Activity {
     pub swap_in: u64,
     pub swap_out: u64,
     pub major_faults: u64,
+    /// Bytes of its memory that it writes to. A live migration must send them again.
+    pub dirty: u64,
+    /// Thousandths of its memory that its own system uses; `None` follows from its load.
+    pub used: Option<u64>,
+    /// Thousandths of a core; `None` follows from its size.
+    pub cpu: Option<u64>,
+}
+
+/// Another activity, since something went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub since: Millis,
+    pub does: Activity,
+    /// The drive that is in trouble, if it is one of several. The others go on as before.
+    pub drive: Option<String>,
+}
+
+/// A time without a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    pub seconds: f64,
+    pub does: Activity,
 }
 
 impl Activity {
@@ -50,17 +72,80 @@ impl Activity {
             swap_in: 0,
             swap_out: 0,
             major_faults: between("faults", 0, 3),
+            dirty: between("dirty", 100_000, 40_000_000),
+            used: None,
+            cpu: None,
         }
+    }
+
+    /// Reads and writes that are under way at any time, by Little's law.
+    pub fn in_flight(&self) -> f64 {
+        (self.reads + self.writes) as f64 * self.latency as f64 / 1e6
     }
 }
 
 impl Guest {
-    pub(crate) fn activity(&self) -> Activity {
+    fn activity(&self) -> Activity {
         self.activity.unwrap_or_else(|| Activity::of(self.seed))
     }
 
-    /// Milliseconds for which its process has run on its node at `at`.
-    pub(crate) fn counted_for(&self, at: Millis) -> u64 {
-        u64::try_from(at - self.on_node_since()).unwrap_or_default()
+    /// What it does at `at`.
+    pub(crate) fn does_at(&self, at: Millis) -> Activity {
+        match &self.trouble {
+            Some(trouble) if trouble.since <= at => trouble.does,
+            _ => self.activity(),
+        }
+    }
+
+    /// What it has done on its node until `at`: before the trouble, and since.
+    pub(crate) fn spans(&self, at: Millis) -> [Span; 2] {
+        let from = self.on_node_since();
+        let change = self.trouble.as_ref().map_or(at, |trouble| trouble.since).clamp(from, at.max(from));
+        let span = |from: Millis, to: Millis, does| Span { seconds: seconds(from, to), does };
+        let later = self.trouble.as_ref().map_or_else(|| self.activity(), |trouble| trouble.does);
+        [span(from, change, self.activity()), span(change, at, later)]
+    }
+
+    /// The same, as this drive has seen it.
+    pub(crate) fn drive_spans(&self, drive: &str, at: Millis) -> [Span; 2] {
+        let mut spans = self.spans(at);
+        if self
+            .trouble
+            .as_ref()
+            .and_then(|trouble| trouble.drive.as_deref())
+            .is_some_and(|other| other != drive)
+        {
+            spans[1].does = self.activity();
+        }
+        spans
+    }
+}
+
+/// Seconds between two times; 0 if they are the other way round.
+pub fn seconds(from: Millis, to: Millis) -> f64 {
+    (to - from).max(0) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_the_time_on_the_node_split_where_trouble_begins() {
+        let (calm, busy) =
+            (Activity { reads: 1, ..Activity::default() }, Activity { reads: 9, ..Activity::default() });
+        let trouble = Trouble { since: 60_000, does: busy, drive: Some("data".into()) };
+        let mut guest = Guest::new("a", "b").does(calm).running_on("n", 10_000).in_trouble(trouble);
+        let spans = |guest: &Guest, at| guest.spans(at).map(|span| (span.seconds, span.does.reads));
+        assert_eq!(spans(&guest, 5_000), [(0.0, 1), (0.0, 9)]);
+        assert_eq!(spans(&guest, 30_000), [(20.0, 1), (0.0, 9)]);
+        assert_eq!(spans(&guest, 90_000), [(50.0, 1), (30.0, 9)]);
+        assert_eq!(guest.drive_spans("root", 90_000).map(|span| span.does.reads), [1, 1]);
+        assert_eq!(guest.drive_spans("data", 90_000).map(|span| span.does.reads), [1, 9]);
+        assert_eq!((guest.does_at(59_999).reads, guest.does_at(60_000).reads), (1, 9));
+        guest.moved = Some(80_000);
+        assert_eq!(spans(&guest, 90_000), [(0.0, 1), (10.0, 9)]);
+        guest.trouble = None;
+        assert_eq!(spans(&guest, 90_000), [(10.0, 1), (0.0, 1)]);
     }
 }

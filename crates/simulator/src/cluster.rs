@@ -9,6 +9,7 @@ use super::{
     http::status,
     requests::Requests,
     serve::ResetSwitch,
+    virt_handler::KubevirtVersion,
     world::SimulatedCluster,
 };
 
@@ -19,6 +20,7 @@ pub struct Cluster {
     pub faults: Arc<Faults>,
     pub requests: Arc<Requests>,
     pub bookmark_interval: Duration,
+    pub kubevirt: KubevirtVersion,
 }
 
 /// What faults need to know of a request. The request itself cannot be used from another thread.

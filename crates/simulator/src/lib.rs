@@ -49,16 +49,16 @@ use connection::Connections;
 use serve::ServedSocket;
 use tls::Identity;
 
-pub use activity::Activity;
+pub use activity::{Activity, Trouble};
 pub use ceph::{Ceph, RbdImage};
 pub use clock::{Clock, Millis};
 pub use connection::{ConnectionFault, Peer};
 pub use error::SimError;
 pub use faults::{Class, Fault, FaultId, Faults, Target};
-pub use guest::{Guest, Launcher, Migration, Pause, PodPhase, State};
+pub use guest::{Guest, Launcher, Migration, Occurrence, Pause, PodPhase, State, What};
 pub use hardware::{Backend, Bus, Disk, DiskMode, Network};
 pub use load::{Fill, Load, Profile, VolumeFigures};
-pub use node::{Kubelet, Node, Owner, PlainPod};
+pub use node::{Crowd, Kubelet, Node, Owner, PlainPod};
 pub use requests::Requests;
 pub use resource::{
     INSTANCETYPE_GROUP, KUBEVIRT_GROUP, LONGHORN_GROUP, METRICS_GROUP, RBAC_GROUP, Resource,
@@ -66,6 +66,7 @@ pub use resource::{
 };
 pub use scenario::Scenario;
 pub use users::Viewer;
+pub use virt_handler::KubevirtVersion;
 pub use world::{Pace, SimulatedCluster};
 
 /// The content of the cluster and its behaviour.
@@ -78,6 +79,7 @@ pub struct Options {
     pub tls: bool,
     /// Whether the virt-handlers among the pods serve metrics, each at a port of its own.
     pub virt_handlers: bool,
+    pub kubevirt: KubevirtVersion,
     /// Port 0 chooses a free one, which [`Handle::address`] returns.
     pub listen: SocketAddr,
     /// The exact content, in place of `vms` and `nodes`.
@@ -102,6 +104,7 @@ impl Default for Options {
             seed: 7,
             tls: false,
             virt_handlers: true,
+            kubevirt: KubevirtVersion::default(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             scenario: None,
             metrics_interval: Duration::from_secs(15),
@@ -168,7 +171,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let (identity, authority) = tls.unzip();
 
     let (seed, life, serves_handlers) = (options.seed, options.life, options.virt_handlers);
-    let bookmark_interval = options.bookmark_interval;
+    let (bookmark_interval, kubevirt) = (options.bookmark_interval, options.kubevirt);
     let world = Arc::new(build(options));
     let (faults, requests) = (Arc::new(Faults::default()), Arc::new(Requests::default()));
     let cluster = Arc::new(cluster::Cluster {
@@ -176,6 +179,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
         faults: faults.clone(),
         requests: requests.clone(),
         bookmark_interval,
+        kubevirt,
     });
     let (ceph, stop) = (Arc::new(Ceph::new(seed)), CancellationToken::new());
     let ceph_dashboard = Arc::new(ceph::Dashboard { cluster: cluster.clone(), ceph: ceph.clone() });

@@ -32,6 +32,8 @@ pub enum Profile {
 pub enum Load {
     /// `memory` is the share of the allocated memory around which the working set varies.
     Curve { profile: Profile, seed: u64, memory: f64 },
+    /// Another load since a time.
+    Changed { at: Millis, before: Box<Self>, after: Box<Self> },
     /// Quantities, sent exactly as given.
     Fixed { cpu: String, memory: String },
     /// A migration target before it takes over, or a launcher whose guest has not started.
@@ -78,11 +80,33 @@ impl Load {
     pub fn usage(&self, cores: u32, memory_bytes: u64, at: Millis) -> Usage {
         match self {
             Self::Fixed { cpu, memory } => Usage { cpu: cpu.clone(), memory: memory.clone() },
+            Self::Changed { .. } => self.current(at).usage(cores, memory_bytes, at),
             Self::Waiting => quantities(self.cores(cores, at), 58.0 * MIB),
             Self::Curve { seed, memory, .. } => {
                 let resident = memory + 0.03 * (smooth(*seed ^ 0x6d, at, 20 * MINUTE) - 0.5);
                 quantities(self.cores(cores, at), resident * memory_bytes as f64)
             }
+        }
+    }
+
+    /// The load at `at`, which is never one that changes.
+    fn current(&self, at: Millis) -> &Self {
+        match self {
+            Self::Changed { at: change, before, .. } if at < *change => before.current(at),
+            Self::Changed { after, .. } => after.current(at),
+            load => load,
+        }
+    }
+
+    /// Makes its curves follow this seed.
+    pub fn reseed(&mut self, new: u64) {
+        match self {
+            Self::Curve { seed, .. } => *seed = new,
+            Self::Changed { before, after, .. } => {
+                before.reseed(new);
+                after.reseed(new);
+            }
+            Self::Fixed { .. } | Self::Waiting => {}
         }
     }
 
@@ -95,6 +119,7 @@ impl Load {
                     |suffix: char, scale: f64| Some(cpu.strip_suffix(suffix)?.parse::<f64>().ok()? * scale);
                 unit('n', 1e-9).or(unit('m', 1e-3)).or(cpu.parse().ok()).unwrap_or(0.0)
             }
+            Self::Changed { .. } => self.current(at).cores(cores, at),
             // The launcher itself uses about 3 millicores.
             Self::Waiting => 0.003,
             Self::Curve { profile, seed, .. } => profile.cpu_share(*seed, at) * f64::from(cores) + 0.003,
@@ -265,6 +290,18 @@ mod tests {
         assert!(mean(Profile::Web, NOON + 2 * HOUR) > 2.0 * mean(Profile::Web, night));
         assert!(mean(Profile::Batch, night) > 5.0 * mean(Profile::Batch, NOON));
         assert!(mean(Profile::Hot, NOON) > 0.9);
+    }
+
+    #[test]
+    fn a_load_changes_at_its_time() {
+        let of = |profile| Box::new(Load::Curve { profile, seed: 1, memory: 0.5 });
+        let mut load = Load::Changed { at: NOON, before: of(Profile::Idle), after: of(Profile::Hot) };
+        load.reseed(7);
+        assert!(load.cores(4, NOON - 1) < 0.3 && load.cores(4, NOON) > 3.6);
+        assert_eq!(
+            load.usage(4, 1 << 30, NOON),
+            Load::Curve { profile: Profile::Hot, seed: 7, memory: 0.5 }.usage(4, 1 << 30, NOON)
+        );
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::{
+    activity::seconds,
     clock::Millis,
+    guest::Guest,
     load::{Load, Profile},
     rng::{self, Rng},
 };
@@ -24,6 +26,18 @@ pub struct Node {
     pub direct: bool,
     /// Milliseconds by which its clock is ahead of all others; negative if it is behind.
     pub clock_ahead: Millis,
+    /// Who takes the CPU from the other guests, if somebody does.
+    pub crowd: Option<Crowd>,
+}
+
+/// A guest that takes the CPU of its node: the others wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    pub since: Millis,
+    /// Milliseconds of each second that each vCPU of the others waits, in addition to what it waits anyway.
+    pub wait: u64,
+    /// Namespace and name of the guest.
+    pub by: (String, String),
 }
 
 /// What happens to a request to the node's kubelet.
@@ -74,12 +88,31 @@ impl Node {
             kubelet: Kubelet::Answers,
             direct: false,
             clock_ahead: 0,
+            crowd: None,
         }
     }
 
     pub fn clock_ahead(mut self, by: Millis) -> Self {
         self.clock_ahead = by;
         self
+    }
+
+    pub fn crowded(mut self, crowd: Crowd) -> Self {
+        self.crowd = Some(crowd);
+        self
+    }
+
+    /// Milliseconds of each second that each vCPU of a guest waits at `at` because of the crowd.
+    pub fn wait_of(&self, guest: &Guest, at: Millis) -> u64 {
+        let crowd = self.crowd.iter().filter(|crowd| crowd.since <= at);
+        // Who takes the CPU waits a little too.
+        crowd.map(|crowd| if crowd.is_by(guest) { crowd.wait / 20 } else { crowd.wait }).sum()
+    }
+
+    /// Seconds that each vCPU of a guest has waited because of the crowd since it came to the node.
+    pub fn waited_by(&self, guest: &Guest, at: Millis) -> f64 {
+        let since = self.crowd.as_ref().map_or(at, |crowd| crowd.since.max(guest.on_node_since()));
+        seconds(since, at) * self.wait_of(guest, at) as f64 / 1000.0
     }
 
     pub fn kubelet(mut self, kubelet: Kubelet) -> Self {
@@ -105,6 +138,12 @@ impl Node {
     /// Whether the node is Ready: its kubelet answers.
     pub fn is_ready(&self) -> bool {
         self.kubelet == Kubelet::Answers
+    }
+}
+
+impl Crowd {
+    fn is_by(&self, guest: &Guest) -> bool {
+        (&self.by.0, &self.by.1) == (&guest.namespace, &guest.name)
     }
 }
 

@@ -1,7 +1,10 @@
 //! The virt-handlers of all nodes: each serves the metrics of its node's guests over TLS, with a certificate that
-//! KubeVirt's authority has signed. Families and labels are those of KubeVirt 1.6.
+//! KubeVirt's authority has signed. Families and labels are those of the version of KubeVirt that the cluster has.
 
+mod families;
 mod metrics;
+mod migrations;
+mod version;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,11 +20,13 @@ use super::{
     error::SimError,
     faults::Class,
     listen as bind,
-    node::{KUBEVIRT_NAMESPACE, PlainPod},
+    node::{KUBEVIRT_NAMESPACE, Node, PlainPod},
     resource::Resource,
     served_node::ServedNode,
     tls::Identity,
 };
+
+pub use version::KubevirtVersion;
 
 /// The listeners of all virt-handlers, and their certificate.
 pub struct Handlers {
@@ -55,7 +60,7 @@ fn put_kubevirt(cluster: &Cluster, authority: &str) {
         |name: &str| json!({"namespace": KUBEVIRT_NAMESPACE, "name": name, "uid": format!("uid-{name}")});
     let kubevirt = json!({
         "metadata": metadata("kubevirt"),
-        "status": {"phase": "Deployed", "observedKubeVirtVersion": metrics::VERSION},
+        "status": {"phase": "Deployed", "observedKubeVirtVersion": cluster.kubevirt.text()},
     });
     let authorities = json!({"metadata": metadata("kubevirt-ca"), "data": {"ca-bundle": authority}});
     cluster.world.put_object(Resource::Kubevirts, kubevirt);
@@ -68,7 +73,8 @@ fn router(cluster: &Arc<Cluster>, node: &str) -> Router {
     let served = ServedNode { cluster: cluster.clone(), node: node.to_owned(), class, resource: "metrics" };
     served.router("/metrics", |cluster, node| {
         let world = &cluster.world;
-        let text = metrics::write(node, &world.guests_on(node), world.clock.now());
+        let node = world.node(node).unwrap_or_else(|| Arc::new(Node::new(node)));
+        let text = metrics::write(cluster.kubevirt, &node, &world.guests_on(&node.name), world.clock.now());
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
     })
 }

@@ -61,7 +61,8 @@ impl From<SimFlags> for SimConfig {
 
 impl From<&SizeFlags> for SimSize {
     fn from(flags: &SizeFlags) -> Self {
-        Self { vms: flags.vms, nodes: flags.nodes, seed: flags.seed }
+        let SizeFlags { vms, nodes, seed, old_kubevirt } = *flags;
+        Self { vms, nodes, seed, old_kubevirt }
     }
 }
 

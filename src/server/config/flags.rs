@@ -387,6 +387,11 @@ pub struct SizeFlags {
     #[arg(long, value_name = "NUMBER", env = "WUKONG_SEED", hide_env_values = true)]
     #[arg(default_value = "1", value_parser = trimmed(value_parser!(u64)))]
     pub seed: u64,
+    /// Simulate KubeVirt 1.0, which names metrics otherwise and does not report how long vCPUs wait
+    #[arg(long, value_name = "BOOL", env = "WUKONG_OLD_KUBEVIRT", hide_env_values = true)]
+    #[arg(default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(action = ArgAction::Set, value_parser = trimmed(BoolValueParser::new()))]
+    pub old_kubevirt: bool,
 }
 
 #[derive(Debug, Args)]

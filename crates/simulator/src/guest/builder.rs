@@ -2,7 +2,7 @@
 
 use super::{Guest, Pause, State};
 use crate::{
-    activity::Activity,
+    activity::{Activity, Trouble},
     clock::Millis,
     hardware::{Disk, Network},
     load::{Load, Profile},
@@ -44,6 +44,7 @@ impl Guest {
             probed: false,
             load: Load::Curve { profile: Profile::Steady, seed, memory: 0.5 },
             activity: None,
+            trouble: None,
             fixture: false,
         }
     }
@@ -82,6 +83,11 @@ impl Guest {
     /// Sets exactly what it does each second.
     pub fn does(mut self, activity: Activity) -> Self {
         self.activity = Some(activity);
+        self
+    }
+
+    pub fn in_trouble(mut self, trouble: Trouble) -> Self {
+        self.trouble = Some(trouble);
         self
     }
 

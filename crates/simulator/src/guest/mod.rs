@@ -7,7 +7,7 @@ mod names;
 mod occurrence;
 
 use super::{
-    activity::Activity,
+    activity::{Activity, Trouble},
     clock::Millis,
     hardware::{Disk, Network},
     load::Load,
@@ -65,6 +65,8 @@ pub struct Guest {
     pub load: Load,
     /// What it does each second; `None` follows from its seed.
     pub activity: Option<Activity>,
+    /// What it does instead since something went wrong.
+    pub trouble: Option<Trouble>,
     /// Whether it represents a state that the scenario must always show; `life` does not change it.
     pub fixture: bool,
 }

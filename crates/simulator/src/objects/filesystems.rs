@@ -11,13 +11,18 @@ use crate::{
 };
 
 /// One file system on one disk.
-struct FileSystem<'a> {
+pub struct FileSystem<'a> {
     disk: &'a Disk,
-    name: String,
-    mount_point: String,
-    kind: &'static str,
-    used: u64,
-    total: u64,
+    pub name: String,
+    pub mount_point: String,
+    pub kind: &'static str,
+    pub used: u64,
+    pub total: u64,
+}
+
+/// Returns the file systems of a guest at `at`.
+pub fn mounted_in(guest: &Guest, at: Millis) -> impl Iterator<Item = FileSystem<'_>> {
+    guest.disks.iter().enumerate().flat_map(move |(index, disk)| mounted(guest, index, disk, at))
 }
 
 /// Writes the list of the guest's file systems at `at`.
@@ -25,8 +30,7 @@ pub fn filesystems(out: &mut String, guest: &Guest, at: Millis) {
     out.push_str(
         r#"{"kind":"VirtualMachineInstanceFileSystemList","apiVersion":"subresources.kubevirt.io/v1","metadata":{},"items":["#,
     );
-    let disks = guest.disks.iter().enumerate();
-    join(out, disks.flat_map(|(index, disk)| mounted(guest, index, disk, at)), |out, mounted| {
+    join(out, mounted_in(guest, at), |out, mounted| {
         put!(
             out,
             r#"{{"diskName":{},"mountPoint":{},"fileSystemType":"{}","usedBytes":{},"totalBytes":{},"disk":[{{"#,

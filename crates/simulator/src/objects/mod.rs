@@ -33,7 +33,8 @@ use super::{
     resource::{Api, Resource},
 };
 
-pub use filesystems::filesystems;
+pub use filesystems::{FileSystem, filesystems, mounted_in};
+pub use guest::is_windows;
 pub use instancetype::instancetype;
 pub use longhorn::NAMESPACE as LONGHORN_NAMESPACE;
 pub use metrics::{PodSample, pod_metrics};

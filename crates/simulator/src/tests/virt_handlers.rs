@@ -27,7 +27,7 @@ async fn cluster() -> (Handle, Clock) {
 }
 
 /// The metrics of a node's virt-handler, as a client that trusts KubeVirt's authority gets them.
-async fn metrics(sim: &Handle, node: &str) -> std::io::Result<String> {
+pub async fn metrics(sim: &Handle, node: &str) -> std::io::Result<String> {
     let authority = get(sim, CA).await["data"]["ca-bundle"].as_str().unwrap().to_owned();
     let pods = get(sim, HANDLERS).await;
     let pod = items(&pods).iter().find(|pod| pod["spec"]["nodeName"] == node).unwrap();
@@ -37,7 +37,7 @@ async fn metrics(sim: &Handle, node: &str) -> std::io::Result<String> {
     ask_over_tls((address, port), "virt-handler.kubevirt.svc", &authority, "/metrics").await
 }
 
-fn value(metrics: &str, family: &str, labels: &str) -> f64 {
+pub fn value(metrics: &str, family: &str, labels: &str) -> f64 {
     let start = format!("kubevirt_vmi_{family}{{");
     let line = metrics.lines().find(|line| line.starts_with(&start) && line.contains(labels));
     let line = line.unwrap_or_else(|| panic!("no {family} {labels} in {metrics}"));

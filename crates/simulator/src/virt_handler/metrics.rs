@@ -2,79 +2,56 @@
 
 use std::{fmt::Write, sync::Arc};
 
+use super::{families::FAMILIES, migrations, version::KubevirtVersion};
 use crate::{
-    activity::Activity,
+    activity::{Activity, Span},
     clock::Millis,
     guest::Guest,
     load,
-    objects::{self, Body, Part},
+    node::Node,
+    objects::{self, Body, FileSystem, Part},
 };
 
-/// The version of KubeVirt.
-pub const VERSION: &str = "v1.6.2";
-
-/// A family: its name without the prefix, its type, and how its series follow from a guest.
-type Family = (&'static str, &'static str, fn(&Sampled, &mut Vec<Value>));
-
 /// The value of one series, and its labels beside those of the guest.
-type Value = (String, f64);
+pub type Value = (String, f64);
 
 /// A guest at the time of a request.
-struct Sampled<'a> {
+pub struct Sampled<'a> {
     guest: &'a Guest,
-    activity: Activity,
-    /// Seconds for which it has been counted.
-    seconds: f64,
-    available: f64,
-    usable: f64,
+    now: Millis,
+    node: &'a Node,
+    version: KubevirtVersion,
+    spans: [Span; 2],
+    pub available: f64,
+    pub usable: f64,
+    pub resident: f64,
 }
 
-const FAMILIES: [Family; 23] = [
-    ("cpu_usage_seconds_total", "counter", |of, to| to.push(of.whole(of.seconds * of.cores()))),
-    ("memory_actual_balloon_bytes", "gauge", |of, to| to.push(of.whole(of.guest.memory_bytes() as f64))),
-    ("memory_available_bytes", "gauge", |of, to| to.push(of.whole(of.available))),
-    ("memory_domain_bytes", "gauge", |of, to| to.push(of.whole(of.guest.memory_bytes() as f64))),
-    ("memory_pgmajfault_total", "counter", |of, to| to.push(of.whole(of.counted(of.activity.major_faults)))),
-    ("memory_swap_in_traffic_bytes", "gauge", |of, to| to.push(of.whole(of.counted(of.activity.swap_in)))),
-    ("memory_swap_out_traffic_bytes", "gauge", |of, to| to.push(of.whole(of.counted(of.activity.swap_out)))),
-    ("memory_unused_bytes", "gauge", |of, to| to.push(of.whole(of.usable / 2.0))),
-    ("memory_usable_bytes", "gauge", |of, to| to.push(of.whole(of.usable))),
-    ("network_receive_bytes_total", "counter", |of, to| of.interfaces(to, of.activity.receive)),
-    ("network_receive_errors_total", "counter", |of, to| of.interfaces(to, 0)),
-    ("network_receive_packets_dropped_total", "counter", |of, to| of.interfaces(to, of.activity.drops)),
-    ("network_transmit_bytes_total", "counter", |of, to| of.interfaces(to, of.activity.transmit)),
-    ("network_transmit_errors_total", "counter", |of, to| of.interfaces(to, 0)),
-    ("network_transmit_packets_dropped_total", "counter", |of, to| of.interfaces(to, 0)),
-    ("storage_iops_read_total", "counter", |of, to| of.drives(to, of.activity.reads as f64)),
-    ("storage_iops_write_total", "counter", |of, to| of.drives(to, of.activity.writes as f64)),
-    ("storage_read_times_seconds_total", "counter", |of, to| of.drives(to, of.busy(of.activity.reads))),
-    ("storage_read_traffic_bytes_total", "counter", |of, to| of.drives(to, of.activity.read as f64)),
-    ("storage_write_times_seconds_total", "counter", |of, to| of.drives(to, of.busy(of.activity.writes))),
-    ("storage_write_traffic_bytes_total", "counter", |of, to| of.drives(to, of.activity.write as f64)),
-    ("vcpu_delay_seconds_total", "counter", |of, to| of.vcpus(to, of.activity.wait as f64 / 1000.0)),
-    ("vcpu_wait_seconds_total", "counter", |of, to| of.vcpus(to, 0.0)),
-];
-
 /// Returns the metrics of a node's guests at `now`.
-pub fn write(node: &str, guests: &[Arc<Guest>], now: Millis) -> String {
+pub fn write(version: KubevirtVersion, node: &Node, guests: &[Arc<Guest>], now: Millis) -> String {
     let mut out = format!(
         "# HELP go_goroutines Number of goroutines that currently exist.\n# TYPE go_goroutines gauge\ngo_goroutines 312\n\
          # HELP kubevirt_info Version information.\n# TYPE kubevirt_info gauge\n\
-         kubevirt_info{{goversion=\"go1.23.9\",kubeversion=\"{VERSION}\"}} 1\n"
+         kubevirt_info{{goversion=\"go1.23.9\",kubeversion=\"{}\"}} 1\n",
+        version.text()
     );
-    let sampled: Vec<(Sampled<'_>, String)> =
-        guests.iter().map(|guest| (Sampled::new(guest, now), labels(node, guest))).collect();
+    let sampled: Vec<(Sampled<'_>, String)> = guests
+        .iter()
+        .map(|guest| (Sampled::new(guest, node, version, now), labels(&node.name, guest)))
+        .collect();
     let mut values = Vec::new();
     for (name, kind, series) in FAMILIES {
+        let Some((name, scale)) = version.name(name) else { continue };
         let _ =
             writeln!(out, "# HELP kubevirt_vmi_{name} As in KubeVirt.\n# TYPE kubevirt_vmi_{name} {kind}");
         for (guest, labels) in &sampled {
             series(guest, &mut values);
             for (own, value) in values.drain(..) {
-                let _ = writeln!(out, "kubevirt_vmi_{name}{{{own}{labels}}} {value}");
+                let _ = writeln!(out, "kubevirt_vmi_{name}{{{own}{labels}}} {}", value * scale);
             }
         }
     }
+    migrations::write(&mut out, version, guests, now);
     out
 }
 
@@ -90,53 +67,112 @@ fn labels(node: &str, guest: &Arc<Guest>) -> String {
 }
 
 impl<'a> Sampled<'a> {
-    fn new(guest: &'a Guest, now: Millis) -> Self {
+    fn new(guest: &'a Guest, node: &'a Node, version: KubevirtVersion, now: Millis) -> Self {
         let memory = guest.memory_bytes();
         // As in the series that Prometheus has of the same guest.
         let available = memory - memory / 30;
-        let used = load::bytes(&guest.load.usage(guest.cpu, memory, now).memory).unwrap_or(0);
+        let resident = load::bytes(&guest.load.usage(guest.cpu, memory, now).memory).unwrap_or(0);
+        let used = guest.does_at(now).used.map_or(resident - resident / 2, |used| available / 1000 * used);
         Self {
             guest,
-            activity: guest.activity(),
-            seconds: guest.counted_for(now) as f64 / 1000.0,
+            now,
+            node,
+            version,
+            spans: guest.spans(now),
             available: available as f64,
-            usable: available.saturating_sub(used - used / 2) as f64,
+            usable: available.saturating_sub(used) as f64,
+            resident: resident as f64,
         }
     }
 
     /// A series of the whole guest.
-    fn whole(&self, value: f64) -> Value {
+    pub fn whole(&self, value: f64) -> Value {
         (String::new(), value)
     }
 
-    fn counted(&self, per_second: u64) -> f64 {
-        (per_second as f64 * self.seconds).floor()
+    /// What the guest's balloon driver reports. Windows has it only together with the guest agent.
+    pub fn guest_memory(&self, value: f64) -> Option<Value> {
+        let has_driver = self.guest.agent || !objects::is_windows(self.guest);
+        has_driver.then(|| self.whole(value))
     }
 
-    /// A counter never falls, so it follows the size of the guest and not its load.
-    fn cores(&self) -> f64 {
-        f64::from(self.guest.cpu) / 4.0
+    pub fn total(&self) -> f64 {
+        self.guest.memory_bytes() as f64
     }
 
-    fn interfaces(&self, to: &mut Vec<Value>, per_second: u64) {
+    pub fn vcpu_count(&self) -> f64 {
+        f64::from(self.guest.cpu)
+    }
+
+    /// The CPUs of the host that each vCPU may run on, added up.
+    pub fn affinity(&self) -> f64 {
+        f64::from(self.guest.cpu * self.node.cores)
+    }
+
+    /// The total of what it does each second, in whole units.
+    pub fn counted(&self, per_second: impl Fn(&Activity) -> u64) -> f64 {
+        total(&self.spans, |does| per_second(does) as f64).floor()
+    }
+
+    /// CPU seconds. A counter never falls, so it follows the size of the guest and not its load, unless the load is
+    /// constant.
+    pub fn cpu(&self) -> f64 {
+        let usual = match &self.guest.load {
+            load @ load::Load::Fixed { .. } => load.cores(self.guest.cpu, self.now),
+            _ => self.vcpu_count() / 4.0,
+        };
+        total(&self.spans, |does| does.cpu.map_or(usual, |milli| milli as f64 / 1000.0))
+    }
+
+    /// Seconds that each vCPU has waited for a CPU of the host.
+    pub fn delay(&self) -> f64 {
+        total(&self.spans, |does| does.wait as f64 / 1000.0) + self.node.waited_by(self.guest, self.now)
+    }
+
+    /// The host does not see the traffic of an SR-IOV interface.
+    pub fn interfaces(&self, to: &mut Vec<Value>, per_second: impl Fn(&Activity) -> u64) {
         let value = self.counted(per_second);
-        to.extend(
-            self.guest.networks.iter().map(|network| (format!("interface={:?},", network.name), value)),
-        );
+        let seen = self.guest.networks.iter().filter(|network| !network.is_sriov());
+        to.extend(seen.map(|network| (format!("interface={:?},", network.name), value)));
     }
 
-    fn drives(&self, to: &mut Vec<Value>, per_second: f64) {
-        let value = per_second * self.seconds;
-        to.extend(self.guest.disks.iter().map(|disk| (format!("drive={:?},", disk.name), value)));
+    /// The deprecated family with both directions. Version 1.0 named the host's interface there.
+    pub fn traffic(&self, to: &mut Vec<Value>) {
+        let directions =
+            [("rx", self.counted(|does| does.receive)), ("tx", self.counted(|does| does.transmit))];
+        let seen = self.guest.networks.iter().filter(|network| !network.is_sriov()).enumerate();
+        to.extend(seen.flat_map(|(index, network)| {
+            let name = match self.version {
+                KubevirtVersion::V1_0 => format!("vnet{index}"),
+                KubevirtVersion::V1_6 => network.name.clone(),
+            };
+            directions.map(|(kind, value)| (format!("interface={name:?},type=\"{kind}\","), value))
+        }));
     }
 
-    fn vcpus(&self, to: &mut Vec<Value>, per_second: f64) {
-        let value = per_second * self.seconds;
-        to.extend((0..self.guest.cpu).map(|id| (format!("id=\"{id}\","), value)));
+    pub fn drives(&self, to: &mut Vec<Value>, per_second: impl Fn(&Activity) -> f64) {
+        to.extend(self.guest.disks.iter().map(|disk| {
+            let spans = self.guest.drive_spans(&disk.name, self.now);
+            (format!("drive={:?},", disk.name), total(&spans, &per_second))
+        }));
     }
 
-    /// Seconds of each second that so many operations take.
-    fn busy(&self, operations: u64) -> f64 {
-        operations as f64 * self.activity.latency as f64 / 1e6
+    pub fn vcpus(&self, to: &mut Vec<Value>, labels: &str, value: f64) {
+        to.extend((0..self.guest.cpu).map(|id| (format!("id=\"{id}\",{labels}"), value)));
     }
+
+    /// What the guest agent reports.
+    pub fn file_systems(&self, to: &mut Vec<Value>, of: impl Fn(&FileSystem<'_>) -> u64) {
+        if self.guest.agent {
+            to.extend(objects::mounted_in(self.guest, self.now).map(|system| {
+                let (disk, mount, kind) = (&system.name, &system.mount_point, system.kind);
+                let labels = format!("disk_name={disk:?},file_system_type={kind:?},mount_point={mount:?},");
+                (labels, of(&system) as f64)
+            }));
+        }
+    }
+}
+
+fn total(spans: &[Span; 2], per_second: impl Fn(&Activity) -> f64) -> f64 {
+    spans.iter().map(|span| per_second(&span.does) * span.seconds).sum()
 }

@@ -42,7 +42,7 @@ fn the_defaults_of_the_help_are_the_defaults_of_the_program() {
     assert_eq!(format!("{:?}", config.http), format!("{:?}", HttpConfig::default()));
     assert!(config.kubernetes.kubeconfig.is_none());
     let Task::Demo(_, size) = read_line(&["demo"]).unwrap().task else { panic!("no demo") };
-    assert_eq!(size, SimSize { vms: 60, nodes: 6, seed: 1 });
+    assert_eq!(size, SimSize { vms: 60, nodes: 6, seed: 1, old_kubevirt: false });
 }
 
 #[test]
