@@ -1,12 +1,14 @@
 //! What metrics-server and the kubelets measure: usage and volumes of each pod at the time of a scrape.
 
 use super::{
+    activity::Activity,
     clock::Millis,
     guest::{Guest, Launcher},
     hardware::{Backend, Disk, DiskMode},
     load::{Fill, Usage, VolumeFigures},
-    node::PlainPod,
-    objects::{Body, NodePod, Part, PodSample, attachment, labels},
+    node::{Node, PlainPod},
+    objects::{Body, InterfaceBytes, NodePod, Part, PodSample, attachment, labels},
+    pressure::Pressure,
     rng::hash,
 };
 
@@ -57,8 +59,15 @@ pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> PodSample {
     }
 }
 
-/// Returns the kubelet's record of a launcher pod: containers sampled at `at`, volumes at `volumes_at`.
-pub fn launcher_node_pod(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Millis) -> NodePod {
+/// Returns the kubelet's record of a launcher pod on `node`: containers sampled at `at`, volumes at `volumes_at`.
+pub fn launcher_node_pod(
+    guest: &Guest,
+    pod: &Launcher,
+    node: &Node,
+    at: Millis,
+    volumes_at: Millis,
+) -> NodePod {
+    let holds = guest.holder().is_some_and(|holder| holder.serial == pod.serial);
     let mounted = guest.disks.iter().filter(|disk| disk.mode != DiskMode::Hotplug);
     let listed = mounted.filter(|disk| !disk.unlisted && is_measured(disk));
     let claims =
@@ -72,6 +81,8 @@ pub fn launcher_node_pod(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: 
         uid: guest.pod_uid(pod.serial),
         created: pod.created,
         containers: launcher_containers(guest, pod, at),
+        interfaces: launcher_interfaces(guest, holds, at),
+        pressure: if holds { Pressure::of_guest(guest, node, at) } else { Pressure::none() },
         volumes: claims.chain(scratch.map(|name| (name.to_owned(), None, scratch_figures(name)))).collect(),
     }
 }
@@ -92,6 +103,8 @@ pub fn plain_node_pod(pod: &PlainPod, at: Millis) -> NodePod {
         uid: pod.uid(),
         created: pod.created,
         containers: vec![(pod.app.clone(), plain_usage(pod, at))],
+        interfaces: vec![plain_interface(pod, at)],
+        pressure: Pressure::none(),
         volumes: vec![
             ("config".to_owned(), None, scratch_figures("config")),
             (pod.token_volume(), None, scratch_figures("token")),
@@ -118,6 +131,29 @@ pub fn disk_figures(disk: &Disk, at: Millis) -> VolumeFigures {
         // ext4 reserves about 2 % of a disk for itself.
         (_, fill) => fill.figures(disk.bytes() - disk.bytes() / 50, at),
     }
+}
+
+/// The interfaces of a launcher pod. What the guest receives, its tap transmits. The interface that the pod began with
+/// is in a bridge with it; a dummy has taken its name. The kubelet sees nothing of an SR-IOV interface.
+fn launcher_interfaces(guest: &Guest, holds: bool, at: Millis) -> Vec<InterfaceBytes> {
+    let counted = |per_second: fn(&Activity) -> u64| -> u64 {
+        let spans = guest.spans(at).into_iter().filter(|_| holds);
+        spans.map(|span| per_second(&span.does) as f64 * span.seconds).sum::<f64>() as u64
+    };
+    let (receive, transmit) = (counted(|does| does.receive), counted(|does| does.transmit));
+    let of = |name: &str, receive, transmit| InterfaceBytes { name: name.to_owned(), receive, transmit };
+    vec![
+        of("eth0", 0, 0),
+        of("eth0-nic", receive, transmit),
+        of("k6t-eth0", transmit / 200, 0),
+        of("tap0", transmit, receive),
+    ]
+}
+
+fn plain_interface(pod: &PlainPod, at: Millis) -> InterfaceBytes {
+    let seconds = (at - pod.created).max(0).unsigned_abs() / 1000;
+    let receive = seconds * (200 + hash(pod.seed, &["receive"]) % 40_000);
+    InterfaceBytes { name: "eth0".to_owned(), receive, transmit: receive / 3 }
 }
 
 fn launcher_containers(guest: &Guest, pod: &Launcher, at: Millis) -> Vec<(String, Usage)> {

@@ -20,6 +20,7 @@ mod life;
 mod load;
 mod node;
 mod objects;
+mod pressure;
 mod prometheus;
 mod requests;
 mod resource;

@@ -39,7 +39,7 @@ pub use instancetype::instancetype;
 pub use longhorn::NAMESPACE as LONGHORN_NAMESPACE;
 pub use metrics::{PodSample, pod_metrics};
 pub use plain::attachment;
-pub use summary::{NodePod, summary};
+pub use summary::{InterfaceBytes, NodePod, summary};
 pub(crate) use template::{Quoted, join, put};
 
 /// An object in the store.

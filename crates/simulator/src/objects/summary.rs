@@ -5,6 +5,7 @@ use crate::{
     clock::{Millis, SECOND, rfc3339},
     load::{self, Usage, VolumeFigures},
     node::Node,
+    pressure::{Pressure, Stall},
     rng::hash,
 };
 
@@ -16,8 +17,19 @@ pub struct NodePod {
     pub uid: String,
     pub created: Millis,
     pub containers: Vec<(String, Usage)>,
+    /// The first is the default one.
+    pub interfaces: Vec<InterfaceBytes>,
+    pub pressure: Pressure,
     /// Volume name, its claim if it has one, and its figures.
     pub volumes: Vec<(String, Option<String>, VolumeFigures)>,
+}
+
+/// What an interface in a pod has received and transmitted.
+#[derive(Debug)]
+pub struct InterfaceBytes {
+    pub name: String,
+    pub receive: u64,
+    pub transmit: u64,
 }
 
 /// Writes the whole summary. `at` is when containers were sampled; `volumes_at` is when volumes were, once a
@@ -32,6 +44,7 @@ pub fn summary(out: &mut String, node: &Node, pods: &[NodePod], at: Millis, volu
 fn node_stats(out: &mut String, node: &Node, pods: &[NodePod], at: Millis) {
     let used: Vec<_> = pods.iter().flat_map(|pod| &pod.containers).map(|(_, usage)| numbers(usage)).collect();
     let nanos = used.iter().map(|(nanos, _)| nanos).sum::<u64>() + 900_000_000;
+    let nanos = nanos.min(u64::from(node.cores) * 1_000_000_000);
     let bytes = used.iter().map(|(_, bytes)| bytes).sum::<u64>() + (3 << 30);
     put!(
         out,
@@ -39,13 +52,10 @@ fn node_stats(out: &mut String, node: &Node, pods: &[NodePod], at: Millis) {
         Quoted(&node.name),
         rfc3339(node.created)
     );
-    processor(out, 180_000_000, at);
-    out.push(',');
-    memory(out, 140 << 20, None, at);
+    resources(out, (180_000_000, 140 << 20), None, &Pressure::none(), at);
     put!(out, r#"}}],"startTime":"{}","#, rfc3339(node.created));
-    processor(out, nanos, at);
-    out.push(',');
-    memory(out, bytes, Some(node.memory_bytes), at);
+    let pressure = Pressure::of_node(pods.iter().map(|pod| &pod.pressure));
+    resources(out, (nanos, bytes), Some(node.memory_bytes), &pressure, at);
     put!(
         out,
         r#","network":{{"time":"{}","name":"eth0","rxBytes":8123456789012,"rxErrors":0,"txBytes":9123456789012,"txErrors":0}},"fs":"#,
@@ -67,18 +77,20 @@ fn pod_stats(out: &mut String, pod: &NodePod, at: Millis, volumes_at: Millis) {
         pod.uid
     );
     join(out, &pod.containers, |out, (name, usage)| {
-        let (nanos, bytes) = numbers(usage);
         put!(out, r#"{{"name":{},"startTime":"{started}","#, Quoted(name));
-        processor(out, nanos, at);
-        out.push(',');
-        memory(out, bytes, None, at);
+        resources(out, numbers(usage), None, &pod.pressure, at);
         out.push_str(r#","rootfs":"#);
         file_system(out, at, 4 << 20, 467 << 30);
         out.push_str(r#","logs":"#);
         file_system(out, at, 1 << 20, 467 << 30);
         out.push('}');
     });
-    out.push_str(r#"],"volume":["#);
+    out.push_str("],");
+    let all = pod.containers.iter().map(|(_, usage)| numbers(usage));
+    let sum = all.fold((0, 0), |(nanos, bytes), (more, most)| (nanos + more, bytes + most));
+    resources(out, sum, None, &pod.pressure, at);
+    network(out, &pod.interfaces, at);
+    out.push_str(r#","volume":["#);
     join(out, &pod.volumes, |out, (name, claim, figures)| {
         volume(out, volumes_at, name, claim.as_deref().map(|claim| (pod.namespace.as_str(), claim)), figures);
     });
@@ -106,26 +118,63 @@ fn volume(out: &mut String, at: Millis, name: &str, claim: Option<(&str, &str)>,
     out.push('}');
 }
 
-fn processor(out: &mut String, nanos: u64, at: Millis) {
+/// Writes CPU in nanocores, memory in bytes, and I/O, each with its pressure.
+fn resources(
+    out: &mut String,
+    (nanos, bytes): (u64, u64),
+    capacity: Option<u64>,
+    pressure: &Pressure,
+    at: Millis,
+) {
     // A growing counter: the current rate times the seconds since the epoch, modulo 10,000,000.
     let total = nanos.saturating_mul((at / SECOND).unsigned_abs() % 10_000_000);
-    put!(
-        out,
-        r#""cpu":{{"time":"{}","usageNanoCores":{nanos},"usageCoreNanoSeconds":{total}}}"#,
-        rfc3339(at)
-    );
-}
-
-fn memory(out: &mut String, bytes: u64, capacity: Option<u64>, at: Millis) {
-    put!(out, r#""memory":{{"time":"{}","#, rfc3339(at));
+    let time = rfc3339(at);
+    put!(out, r#""cpu":{{"time":"{time}","usageNanoCores":{nanos},"usageCoreNanoSeconds":{total}"#);
+    stall(out, &pressure.cpu);
+    put!(out, r#"}},"memory":{{"time":"{time}","#);
     if let Some(capacity) = capacity {
         put!(out, r#""availableBytes":{},"#, capacity.saturating_sub(bytes));
     }
     let (usage, rss) = (bytes + bytes / 20, bytes - bytes / 10);
     put!(
         out,
-        r#""usageBytes":{usage},"workingSetBytes":{bytes},"rssBytes":{rss},"pageFaults":{},"majorPageFaults":3}}"#,
+        r#""usageBytes":{usage},"workingSetBytes":{bytes},"rssBytes":{rss},"pageFaults":{},"majorPageFaults":3"#,
         hash(bytes, &[]) % 900_000
+    );
+    stall(out, &pressure.memory);
+    put!(out, r#"}},"io":{{"time":"{time}""#);
+    stall(out, &pressure.io);
+    out.push('}');
+}
+
+/// Writes pressure in the order of Kubernetes' type, after other members.
+fn stall(out: &mut String, stall: &Stall) {
+    let Stall { some, full, some_total, full_total } = stall;
+    put!(
+        out,
+        r#","psi":{{"full":{{"total":{full_total},"avg10":{full},"avg60":{full},"avg300":{full}}},"some":{{"total":{some_total},"avg10":{some},"avg60":{some},"avg300":{some}}}}}"#
+    );
+}
+
+/// Writes the interfaces, and the default one of them besides.
+fn network(out: &mut String, interfaces: &[InterfaceBytes], at: Millis) {
+    let Some(first) = interfaces.first() else { return };
+    put!(out, r#","network":{{"time":"{}","#, rfc3339(at));
+    interface(out, first);
+    out.push_str(r#","interfaces":["#);
+    join(out, interfaces, |out, found| {
+        out.push('{');
+        interface(out, found);
+        out.push('}');
+    });
+    out.push_str("]}");
+}
+
+fn interface(out: &mut String, InterfaceBytes { name, receive, transmit }: &InterfaceBytes) {
+    put!(
+        out,
+        r#""name":{},"rxBytes":{receive},"rxErrors":0,"txBytes":{transmit},"txErrors":0"#,
+        Quoted(name)
     );
 }
 

@@ -100,7 +100,7 @@ impl SimulatedCluster {
             figures::scrape(&node.name, now, millis(self.pace.metrics)).at,
             figures::scrape(&node.name, now, millis(self.pace.volumes)).at,
         );
-        let pods = self.pods_on(&node.name, at, volumes_at);
+        let pods = self.pods_on(node, at, volumes_at);
         let mut out = String::new();
         let ahead = node.clock_ahead;
         objects::summary(&mut out, node, &pods, at + ahead, volumes_at + ahead);
@@ -121,8 +121,8 @@ impl SimulatedCluster {
         state.plain.values().filter(|pod| pod.is_virt_handler()).map(|pod| PlainPod::clone(pod)).collect()
     }
 
-    fn pods_on(&self, node: &str, at: Millis, volumes_at: Millis) -> Vec<NodePod> {
-        let state = self.state.read();
+    fn pods_on(&self, record: &Node, at: Millis, volumes_at: Millis) -> Vec<NodePod> {
+        let (state, node) = (self.state.read(), record.name.as_str());
         let here = |guest: &Arc<Guest>| guest.launchers.iter().any(|pod| pod.node == node);
         let guests: Vec<_> = state.guests.values().filter(|guest| here(guest)).cloned().collect();
         let plain: Vec<_> = state.plain.values().filter(|pod| pod.node == node).cloned().collect();
@@ -130,7 +130,7 @@ impl SimulatedCluster {
         let launchers = guests.iter().flat_map(|guest| {
             let pods =
                 guest.launchers.iter().filter(|pod| pod.node == node && pod.phase == PodPhase::Running);
-            pods.map(|pod| figures::launcher_node_pod(guest, pod, at, volumes_at))
+            pods.map(|pod| figures::launcher_node_pod(guest, pod, record, at, volumes_at))
         });
         let attachments = guests.iter().flat_map(|guest| {
             let held = guest.holder().is_some_and(|holder| holder.node == node);
