@@ -1,10 +1,10 @@
 //! VMs that each show one state or feature, the most instructive ones first.
 
-use super::{Placement, SKEWED_NODE};
+use super::{Placement, SKEWED_NODE, stories};
 use crate::{
     clock::{DAY, HOUR, MINUTE, Millis},
-    guest::{Guest, Pause, PodPhase, State},
-    hardware::{Backend, Bus, Disk, DiskMode},
+    guest::{Guest, Pause, State, What},
+    hardware::{Backend, Bus, Disk, DiskMode, Network},
     load::{Fill, Load, Profile},
 };
 
@@ -20,7 +20,7 @@ pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
         fixed(on(placement, 2, nearly_full())),
         fixed(down(placement, vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63))),
         fixed(vm("payments", "ledger-batch-01", 8, "32Gi", "rhel-9.6", Profile::Batch, 0.4)),
-        fixed(on(placement, 3, vm("ci", "runner-large-01", 8, "16Gi", "ubuntu-24.04", Profile::Hot, 0.58))),
+        fixed(stories::noisy_neighbour(placement)),
         fixed(on(placement, 4, oversized())),
         fixed(on(placement, 5, block_volume())),
         fixed(gpu().placed(State::Error, placement, 0)),
@@ -38,15 +38,15 @@ pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
         fixed(too_new(placement)),
         on(placement, 7, vm("staging", "db-postgres-0", 2, "4Gi", "debian-13", Profile::Idle, 0.38)),
         on(placement, 8, long_name()),
-        fixed(lingering(placement)),
+        fixed(stories::restarted_by_its_probe(placement)),
         fixed(on(placement, 9, hotplugged())),
         fixed(on(placement, 10, on_windows())),
-        on(placement, 11, vm("monitoring", "prometheus-0", 4, "16Gi", "debian-13", Profile::Steady, 0.83)),
+        fixed(stories::migrating_without_end(placement)),
         fixed(down(placement, vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5))),
         on(placement, 13, vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55)),
-        on(placement, 14, vm("shop", "edge-cache-01", 2, "1.5Gi", "debian-13", Profile::Steady, 0.69)),
+        fixed(on(placement, 14, stories::swapping(placement))),
         fixed(on(placement, 15, on_longhorn())),
-        fixed(on(placement, 16, on_ceph())),
+        fixed(on(placement, 16, stories::with_a_full_queue(placement, on_ceph()))),
         fixed(on(placement, 17, without_fast_diff())),
         fixed(on(placement, 18, unknown_everywhere())),
         fixed(on(placement, 19, known_to_prometheus_alone())),
@@ -58,7 +58,7 @@ pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
         fixed(on(placement, 21, of_an_instancetype())),
         fixed(on(placement, 22, on_hugepages())),
         fixed(stopping(placement)),
-        fixed(on(placement, 24, paused_by_an_io_error())),
+        fixed(paused_by_an_io_error(placement)),
         fixed(never_started()),
         fixed(on(placement, 23, on_hostpath_pool("runner-cache-01"))),
         fixed(on(placement, 23, on_hostpath_pool("runner-cache-02"))),
@@ -93,7 +93,7 @@ pub fn vm(ns: &str, name: &str, cpu: u32, memory: &str, image: &str, profile: Pr
     guest.disks(vec![root])
 }
 
-fn on(placement: &Placement, index: usize, mut guest: Guest) -> Guest {
+pub fn on(placement: &Placement, index: usize, mut guest: Guest) -> Guest {
     guest.start(placement.live(index), 0);
     guest
 }
@@ -236,12 +236,15 @@ fn stopping(placement: &Placement) -> Guest {
     on(placement, 23, guest).stopping(placement.now - 20 * MINUTE)
 }
 
-fn paused_by_an_io_error() -> Guest {
-    with_data(
+fn paused_by_an_io_error(placement: &Placement) -> Guest {
+    let guest = with_data(
         vm("data", "build-cache-01", 4, "8Gi", "debian-13", Profile::Idle, 0.47).paused(Pause::IoError),
         "50Gi",
         0.62,
-    )
+    );
+    let mut guest = on(placement, 24, guest);
+    guest.occur(What::PausedByIoError("data".to_owned()), placement.live(24), placement.now - 20 * MINUTE);
+    guest
 }
 
 /// Only its instance type says which size it would have.
@@ -251,10 +254,12 @@ fn never_started() -> Guest {
         .instancetype("u1.medium")
 }
 
+/// Its second interface is a virtual function of the node's card, so that the host does not see its traffic.
 fn on_hugepages() -> Guest {
     vm("payments", "dpdk-gateway-01", 8, "16Gi", "rhel-9.6", Profile::Hot, 0.6)
         .without_wukong()
         .hugepages("1Gi")
+        .network(Network::sriov(0))
 }
 
 fn gpu() -> Guest {
@@ -283,15 +288,6 @@ fn too_new(placement: &Placement) -> Guest {
 fn long_name() -> Guest {
     let name = "quarterly-regulatory-reporting-aggregator-europe-west-node-1";
     vm("data", name, 4, "16Gi", "rhel-9.6", Profile::Batch, 0.48)
-}
-
-/// The pod of an earlier start remains beside the running one, `Completed`.
-fn lingering(placement: &Placement) -> Guest {
-    let mut guest = vm("shop", "orders-worker-05", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.57);
-    guest.start(placement.live(1), placement.now - 30 * HOUR);
-    guest.launchers[0].phase = PodPhase::Succeeded;
-    guest.start(placement.live(2), placement.now - 26 * HOUR);
-    guest
 }
 
 fn hotplugged() -> Guest {

@@ -3,6 +3,7 @@
 
 mod cast;
 mod fleet;
+mod stories;
 
 use super::{
     clock::{DAY, HOUR, MINUTE, Millis},
@@ -49,12 +50,13 @@ impl Scenario {
     pub fn demo(vms: u32, nodes: u32, seed: u64, now: Millis) -> Self {
         // Ages are relative to midnight, so that all runs of a day are alike.
         let today = now.div_euclid(DAY) * DAY;
-        let nodes = machines(nodes.max(1), seed, today);
+        let mut nodes = machines(nodes.max(1), seed, today);
         let placement = Placement {
             names: nodes.iter().map(|node| node.name.clone()).collect(),
             down: dead(&nodes),
             now,
         };
+        stories::crowd(&mut nodes, &placement);
         let mut guests = cast::cast(&placement, today);
         guests.truncate(vms as usize);
         let more = vms - guests.len() as u32;
@@ -192,11 +194,9 @@ impl Guest {
 
     /// Sets the seeds from which this run's load curves and uids follow.
     fn finish(&mut self, index: u64, seed: u64) {
-        use super::load::{Fill, Load};
+        use super::load::Fill;
         self.seed = rng::hash(seed, &[&self.namespace, &self.name]) ^ index;
-        if let Load::Curve { seed, .. } = &mut self.load {
-            *seed = self.seed;
-        }
+        self.load.reseed(self.seed);
         for (number, disk) in self.disks.iter_mut().enumerate() {
             if let Fill::Curve { seed, .. } = &mut disk.fill {
                 *seed = self.seed ^ (number as u64 + 1);

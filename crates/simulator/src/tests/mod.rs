@@ -10,6 +10,7 @@ mod prometheus;
 mod reports;
 mod scenario;
 mod shapes;
+mod stories;
 mod support;
 mod virt_handlers;
 mod watches;
