@@ -8,7 +8,7 @@ type Source = { error: string };
 const TERMS = new Set((
   "wukong dashboard CPU vCPU Wukong KubeVirt VirtualMachine VirtualMachineInstance Launcher launcher Pod Pods PVC API UTC MAC " +
   "kubelet prometheus Prometheus longhorn Longhorn ceph Ceph RBD guest agent kubectl working set watch list get read query " +
-  "nodes pods persistentvolumes persistentvolumeclaims virtualmachines virtualmachineinstances virtualmachineinstancetypes virtualmachineclusterinstancetypes wukongs masquerade bridge Ready CSV JSON Home End Enter Esc"
+  "nodes pods persistentvolumes persistentvolumeclaims virtualmachines virtualmachineinstances virtualmachineinstancemigrations virtualmachineinstancetypes virtualmachineclusterinstancetypes wukongs masquerade bridge Ready CSV JSON Home End Enter Esc"
 ).split(" "));
 
 const bar = (page: Page) => page.getByRole("banner");

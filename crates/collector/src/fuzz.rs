@@ -15,7 +15,7 @@ use super::{
     virt_handler::answer::{AnswerReader, MOST_DEVICES, MOST_DRIVES, MOST_GUESTS, MOST_INTERFACES},
 };
 use crate::k8s::text::is_identifier;
-use model::Millis;
+use model::{Millis, activity::MigrationProgress};
 use wukong_core::{
     long_term::{LongTermAnswer, RecordedSeries, Times},
     observation::{
@@ -162,12 +162,15 @@ pub fn virt_handler(data: &[u8]) {
     all.iter().for_each(guest);
 }
 
-fn guest(GuestFacts { instance, memory, counters }: &GuestFacts) {
+fn guest(GuestFacts { instance, memory, migration, counters }: &GuestFacts) {
     assert!([&instance.namespace, &instance.name].iter().all(|name| !name.is_empty() && is_identifier(name)));
     let GuestMemory { available, usable, unused, balloon, domain } = *memory;
     let GuestCounters { cpu_time, paging, interfaces, drives, .. } = counters;
     let paging = [paging.swap_in, paging.swap_out, paging.major_faults];
     [available, usable, unused, balloon, domain, *cpu_time].into_iter().chain(paging).for_each(credible);
+    let MigrationProgress { processed, remaining, dirty_rate, transfer_rate } =
+        migration.as_deref().copied().unwrap_or_default();
+    [processed, remaining, dirty_rate, transfer_rate].into_iter().for_each(credible);
     assert!(interfaces.len() <= MOST_INTERFACES && drives.len() <= MOST_DRIVES);
     for InterfaceCounters { name, receive, transmit } in interfaces {
         assert!(is_identifier(name));

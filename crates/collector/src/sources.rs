@@ -81,6 +81,7 @@ impl Sources {
         self.watch::<kinds::Wukongs>(namespace);
         self.watch::<kinds::VirtualMachines>(namespace);
         self.watch::<kinds::Instances>(namespace);
+        self.watch::<kinds::Migrations>(namespace);
         self.watch::<kinds::Pods>(namespace);
         self.watch::<kinds::Claims>(namespace);
         self.watch::<kinds::Instancetypes>(namespace);

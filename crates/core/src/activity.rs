@@ -91,6 +91,7 @@ fn describe(guest: &CountedGuest, handler: Option<&NodeHandler>, at: Millis, sta
         network: known().and_then(network),
         storage: known().and_then(storage),
         contention: known().and_then(|rates| contention(rates, handler)),
+        migration: guest.migration.clone(),
         rates: rates.cloned(),
     }
 }

@@ -51,6 +51,9 @@ impl ClusterState {
                     self.assign_disks(changed.as_ref());
                 }
             }
+            Observation::Migrations(change) => {
+                apply_change(&mut self.migrations, &mut self.source_statuses, SourceId::Migrations, change);
+            }
             Observation::Pods(change) => {
                 apply_change(&mut self.pods, &mut self.source_statuses, SourceId::Pods, change)
             }
@@ -124,6 +127,7 @@ impl ClusterState {
             SourceId::Wukongs => clear(&mut self.wukongs, namespace),
             SourceId::VirtualMachines => clear(&mut self.vms, namespace),
             SourceId::Instances => clear(&mut self.instances, namespace),
+            SourceId::Migrations => clear(&mut self.migrations, namespace),
             SourceId::Pods => clear(&mut self.pods, namespace),
             SourceId::Claims => clear(&mut self.claims, namespace),
             SourceId::PersistentVolumes => clear(&mut self.persistent_volumes, namespace),

@@ -8,7 +8,7 @@ use super::{
     rates::{GuestRun, GuestSample, RateTracker},
     state::{ClusterState, Objects},
 };
-use model::Millis;
+use model::{Millis, activity::MigrationProgress};
 
 /// Interfaces and drives that are kept of all guests together: 20 each for 10,000 VMs, which take 60 MB.
 const MOST_DEVICES: usize = 200_000;
@@ -27,6 +27,8 @@ pub(super) struct CountedGuests {
 pub(super) struct CountedGuest {
     pub tracker: RateTracker,
     pub memory: GuestMemory,
+    /// Only while it migrates.
+    pub migration: Option<Box<MigrationProgress>>,
 }
 
 /// What the virt-handler of one node said last.
@@ -66,7 +68,7 @@ impl CountedGuests {
     }
 
     fn add(&mut self, run: GuestRun, at: Millis, guest: GuestFacts, longest: Millis) {
-        let GuestFacts { instance, memory, mut counters } = guest;
+        let GuestFacts { instance, memory, migration, mut counters } = guest;
         let before = self.by_instance.get(&instance).map_or(0, |guest| guest.devices());
         let others = self.devices - before;
         if others + counters.interfaces.len() + counters.drives.len() > MOST_DEVICES {
@@ -78,11 +80,11 @@ impl CountedGuests {
             hashbrown::hash_map::Entry::Occupied(known) => {
                 let known = known.into_mut();
                 known.tracker.add(sample, longest);
-                known.memory = memory;
+                (known.memory, known.migration) = (memory, migration);
                 known
             }
             hashbrown::hash_map::Entry::Vacant(new) => {
-                new.insert(Box::new(CountedGuest { tracker: RateTracker::new(sample), memory }))
+                new.insert(Box::new(CountedGuest { tracker: RateTracker::new(sample), memory, migration }))
             }
         };
         self.devices = others + guest.devices();

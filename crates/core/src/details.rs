@@ -5,30 +5,48 @@ use super::activity::{first_sample, uncounted_device};
 use i18n::msg;
 use model::{
     activity::{Activity, GuestActivity, Part},
-    details::{Drive, Interface, VmDetails},
+    details::{Drive, Interface, Migration, VmDetails},
     figure::Missing,
     instance::{InstanceDetails, InstanceDisk, InstanceInterface},
     rates::{DriveRates, GuestRates, InterfaceRates},
     reason::Reason,
+    source::{SourceHealth, SourceId, SourceState},
     vm::Vm,
 };
 
-/// Returns the details of a VM.
-pub fn details(vm: &Vm) -> VmDetails {
+/// Returns the details of a VM. `sources` are those that its viewer sees.
+pub fn details(vm: &Vm, sources: &[SourceHealth]) -> VmDetails {
     let activity = &vm.activity;
+    let known = VmDetails {
+        activity: without_devices(activity),
+        migrations: vm.migrations.iter().map(|migration| Migration::clone(migration)).collect(),
+        migrations_gap: gap(SourceId::Migrations, sources).map(Box::new),
+        ..VmDetails::default()
+    };
     let Some(InstanceDetails { disks, interfaces, system, hostname, started, conditions }) =
         vm.instance.as_deref()
     else {
-        return VmDetails { activity: without_devices(activity), ..VmDetails::default() };
+        return known;
     };
     VmDetails {
-        activity: without_devices(activity),
         interfaces: all_interfaces(activity, interfaces),
         drives: all_drives(activity, disks),
         system: system.as_deref().cloned(),
         hostname: hostname.to_string(),
         started: *started,
         conditions: conditions.to_vec(),
+        ..known
+    }
+}
+
+/// Why a source may lack something; `None` if it is healthy.
+fn gap(id: SourceId, sources: &[SourceHealth]) -> Option<Missing> {
+    let source = sources.iter().find(|source| source.id == id)?;
+    let SourceHealth { state, reason, error: detail, fix, .. } = source;
+    match (state, reason) {
+        (SourceState::Healthy, _) => None,
+        (_, Some(reason)) => Some(Missing { detail: detail.clone(), fix: fix.clone(), ..(*reason).into() }),
+        (_, None) => Some(Reason::Starting.into()),
     }
 }
 

@@ -78,7 +78,7 @@ fn grant(id: SourceId) -> &'static str {
 fn absent(id: SourceId) -> Message {
     match id {
         SourceId::Wukongs => msg!(fix.wukong_crd),
-        SourceId::VirtualMachines | SourceId::Instances => {
+        SourceId::VirtualMachines | SourceId::Instances | SourceId::Migrations => {
             msg!(fix.kubevirt, command = "kubectl get crd | grep kubevirt.io")
         }
         SourceId::VirtHandler => {
@@ -110,6 +110,7 @@ fn unreachable(id: SourceId) -> Message {
         SourceId::Wukongs
         | SourceId::VirtualMachines
         | SourceId::Instances
+        | SourceId::Migrations
         | SourceId::Pods
         | SourceId::Claims
         | SourceId::PersistentVolumes
@@ -143,6 +144,7 @@ fn look(id: SourceId) -> String {
         SourceId::Wukongs => "wukongs.vm.novasphere.dev",
         SourceId::VirtualMachines => "virtualmachines.kubevirt.io",
         SourceId::Instances => "virtualmachineinstances.kubevirt.io",
+        SourceId::Migrations => "virtualmachineinstancemigrations.kubevirt.io",
         SourceId::PodMetrics => "pods.metrics.k8s.io",
         SourceId::VirtHandler => "kubevirts.kubevirt.io",
         SourceId::Longhorn => "volumes.longhorn.io",

@@ -13,6 +13,7 @@ use super::{
     allocation::Allocation,
     fix,
     inventory::{Entry, SharedPrefixes},
+    migrations::Migrations,
     observation::{Pause, SourceError},
     pods::{Launchers, Pod, PodQuery},
     readings::VmPlacement,
@@ -41,6 +42,7 @@ struct Indexes<'a> {
     launchers: Launchers<'a>,
     shared: SharedPrefixes<'a>,
     reports: Reports<'a>,
+    migrations: Migrations<'a>,
 }
 
 impl ClusterState {
@@ -98,7 +100,7 @@ impl ClusterState {
                 (entries, omitted, shared)
             },
         );
-        let indexes = Indexes { launchers, shared, reports };
+        let indexes = Indexes { launchers, shared, reports, migrations: Migrations::of(self) };
         let cores = available_parallelism().map_or(1, NonZero::get);
         let at_once = entries.len().div_ceil(cores).max(LEAST_PER_THREAD);
         let (first, others) = entries.split_at(at_once.min(entries.len()));
@@ -176,7 +178,8 @@ impl ClusterState {
         // What virt-handler says of the guest's memory comes before what Prometheus has from it.
         let guest = Guest { memory: Self::counted_memory(&activity).or(guest.memory), ..guest };
         let vm = describe(entry, summary, (volumes, guest), context.pod.ok());
-        Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, activity, ..vm }
+        let migrations = indexes.migrations.find(namespace, entry.vm_name);
+        Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, activity, migrations, ..vm }
     }
 
     /// Returns the state of the VM's instance. A missing instance proves nothing while instances cannot be
@@ -352,5 +355,6 @@ fn describe(
         guest,
         activity: Activity::default(),
         instance: entry.instance.map(|instance| instance.details.clone()),
+        migrations: Vec::new(),
     }
 }

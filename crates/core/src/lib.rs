@@ -28,6 +28,7 @@ mod kubelet;
 mod latency;
 pub mod long_term;
 pub mod map;
+mod migrations;
 pub mod observation;
 mod pods;
 pub mod rates;
@@ -115,6 +116,7 @@ impl Limits {
             SourceId::Wukongs
             | SourceId::VirtualMachines
             | SourceId::Instances
+            | SourceId::Migrations
             | SourceId::Pods
             | SourceId::Claims
             | SourceId::Nodes

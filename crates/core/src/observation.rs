@@ -28,8 +28,9 @@ pub use self::{
     key::{At, Key},
     names::TrackedNames,
     objects::{
-        Backend, ClaimFacts, InstanceFacts, InstanceVolume, LonghornEngine, LonghornFacts, Migration, Pause,
-        PersistentVolumeFacts, PodContainer, PodFacts, Provisioner, VmFacts, WukongFacts, WukongVolume,
+        Backend, ClaimFacts, InstanceFacts, InstanceVolume, LonghornEngine, LonghornFacts, Migration,
+        MigrationFacts, Pause, PersistentVolumeFacts, PodContainer, PodFacts, Provisioner, VmFacts,
+        WukongFacts, WukongVolume,
     },
     samples::{
         ContainerUsage, Image, ImageStats, InstanceSample, PodMetricsFacts, PrometheusFacts, SummaryFacts,
@@ -49,6 +50,7 @@ pub enum Observation {
     Wukongs(Change<WukongFacts>),
     VirtualMachines(Change<VmFacts>),
     Instances(Change<InstanceFacts>),
+    Migrations(Change<MigrationFacts>),
     Pods(Change<PodFacts>),
     Claims(Change<ClaimFacts>),
     PersistentVolumes(Change<PersistentVolumeFacts>),
@@ -218,6 +220,20 @@ named!(
     PodMetricsFacts,
     LonghornFacts
 );
+
+impl Named for MigrationFacts {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn name(&self) -> &str {
+        &self.migration.name
+    }
+
+    fn is_of_use(&self) -> bool {
+        !self.instance.is_empty()
+    }
+}
 
 /// A node is in no namespace. Readers are shown what its object says.
 impl Named for Node {

@@ -54,7 +54,7 @@ pub fn map_names(visible: &Visible, query: &Query, group: &str, block: u32) -> M
 /// Returns the page of one VM; its `vm` is `None` if the VM is not known.
 pub fn vm(visible: &Visible, identity: &Identity, namespace: &str, name: &str, now: Millis) -> VmView {
     let vm = find(visible, namespace, name);
-    let details = vm.map(details).unwrap_or_default();
+    let details = vm.map(|vm| details(vm, visible.sources())).unwrap_or_default();
     VmView { frame: frame(visible, identity, now), vm: vm.cloned(), details }
 }
 

@@ -131,6 +131,7 @@ impl Localize for Activity {
                     network,
                     storage,
                     contention,
+                    migration: _,
                     rates: _,
                 } = &mut **known;
                 memory.localize(lang);
@@ -149,6 +150,7 @@ impl Localize for VmDetails {
         self.activity.localize(lang);
         self.interfaces.iter_mut().for_each(|interface| interface.rates.localize(lang));
         self.drives.iter_mut().for_each(|drive| drive.rates.localize(lang));
+        self.migrations_gap.localize(lang);
     }
 }
 

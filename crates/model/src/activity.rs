@@ -39,9 +39,24 @@ pub struct GuestActivity {
     pub storage: Part<Storage>,
     /// How much of their time the vCPUs waited for a CPU of the host, in thousandths of a percent.
     pub contention: Part<u32>,
+    /// How far the guest's memory has moved, while it migrates.
+    pub migration: Option<Box<MigrationProgress>>,
     /// The rates of each interface and drive; `None` if the sample is the first one. `details` has them by device.
     #[serde(skip)]
     pub rates: Option<Arc<GuestRates>>,
+}
+
+/// How far a live migration is, as QEMU says. `None` if it is not reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationProgress {
+    /// Bytes that were sent, and bytes that remain to be sent.
+    pub processed: Option<u64>,
+    pub remaining: Option<u64>,
+    /// Bytes that the guest writes to each second, which must be sent again. If they are more than are sent, the
+    /// migration does not converge.
+    pub dirty_rate: Option<u64>,
+    /// Bytes that are sent each second.
+    pub transfer_rate: Option<u64>,
 }
 
 /// Memory in bytes as the guest's own system sees it.

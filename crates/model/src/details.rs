@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     activity::{Activity, Part},
+    figure::Missing,
     rates::{DriveRates, InterfaceRates},
 };
 
@@ -23,6 +24,10 @@ pub struct VmDetails {
     /// When the instance began to run.
     pub started: Option<Millis>,
     pub conditions: Vec<Condition>,
+    /// The newest first. `activity` has the progress of one that is under way.
+    pub migrations: Vec<Migration>,
+    /// Why migrations are not known, or not all of them.
+    pub migrations_gap: Option<Box<Missing>>,
 }
 
 /// A network interface and its rates.
@@ -71,4 +76,28 @@ pub struct Condition {
     pub message: Box<str>,
     /// When its status last changed, if the object says.
     pub since: Option<Millis>,
+}
+
+/// A live migration of the VM's instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migration {
+    pub name: Box<str>,
+    /// `Pending`, `Scheduling`, `Scheduled`, `PreparingTarget`, `TargetReady`, `Running`, `Succeeded`, `Failed`.
+    pub phase: Box<str>,
+    /// Empty until they are chosen.
+    pub source_node: Box<str>,
+    pub target_node: Box<str>,
+    pub created: Millis,
+    /// When the guest's memory began to move, and when the migration ended.
+    pub started: Option<Millis>,
+    pub ended: Option<Millis>,
+    /// Why it failed, or why it waits; empty if the object does not say.
+    pub failure: Box<str>,
+}
+
+impl Migration {
+    /// Whether it is over.
+    pub fn has_ended(&self) -> bool {
+        matches!(&*self.phase, "Succeeded" | "Failed")
+    }
 }

@@ -27,6 +27,8 @@ pub enum SourceId {
     VirtualMachines,
     #[strum(serialize = "virtualmachineinstances")]
     Instances,
+    #[strum(serialize = "virtualmachineinstancemigrations")]
+    Migrations,
     Pods,
     #[strum(serialize = "persistentvolumeclaims")]
     Claims,
@@ -62,7 +64,8 @@ impl SourceId {
     /// nothing is lost until a figure is missing.
     pub fn is_second(self) -> bool {
         match self {
-            Self::PersistentVolumes
+            Self::Migrations
+            | Self::PersistentVolumes
             | Self::Nodes
             | Self::ClusterInstancetypes
             | Self::Instancetypes
@@ -90,6 +93,7 @@ impl SourceId {
             Self::Wukongs
             | Self::VirtualMachines
             | Self::Instances
+            | Self::Migrations
             | Self::Pods
             | Self::Claims
             | Self::PersistentVolumes

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     activity::Activity,
+    details::Migration,
     figure::{Figure, Missing, Sample},
     instance::InstanceDetails,
     message::Message,
@@ -182,6 +183,9 @@ pub struct Vm {
     /// What its instance says of the guest; `None` if there is no instance.
     #[serde(skip)]
     pub instance: Option<Arc<InstanceDetails>>,
+    /// Its last migrations, the newest first.
+    #[serde(skip)]
+    pub migrations: Vec<Arc<Migration>>,
 }
 
 /// What is known from inside the guest. It is shown beside the host's figures and replaces none of them.

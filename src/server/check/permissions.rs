@@ -60,10 +60,14 @@ const fn needed_for(purpose: Purpose, verbs: &'static [&'static str], group: &'s
     Permission { purpose, verbs, group, resource: "", subresource: "", name: "", namespaced: true }
 }
 
-const NEEDED: [Permission; 17] = [
+const NEEDED: [Permission; 18] = [
     Permission { resource: "wukongs", ..needed(SourceId::Wukongs, FOLLOW, "vm.novasphere.dev") },
     Permission { resource: "virtualmachines", ..needed(SourceId::VirtualMachines, FOLLOW, "kubevirt.io") },
     Permission { resource: "virtualmachineinstances", ..needed(SourceId::Instances, FOLLOW, "kubevirt.io") },
+    Permission {
+        resource: "virtualmachineinstancemigrations",
+        ..needed(SourceId::Migrations, FOLLOW, "kubevirt.io")
+    },
     Permission { resource: "pods", ..needed(SourceId::Pods, FOLLOW, "") },
     Permission { resource: "persistentvolumeclaims", ..needed(SourceId::Claims, FOLLOW, "") },
     Permission {

@@ -129,7 +129,7 @@ fn vm_name(name: Result<Path<String>, PathRejection>) -> ApiResult<String> {
 fn one(app: &App, viewer: &Viewer, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
     let visible = app.reader.visible(viewer.scope());
     let vm = find(&visible, name, namespace)?;
-    Ok(fresh(&json::VmJson::with_details(vm, &details(vm))))
+    Ok(fresh(&json::VmJson::with_details(vm, &details(vm, visible.sources()))))
 }
 
 /// Finds a VM. A Wukong precedes a VirtualMachine of the same name in the same namespace that it does not

@@ -116,6 +116,7 @@ fn figure(id: SourceId) -> &'static str {
         SourceId::Wukongs => t!(notice.wukongs),
         SourceId::VirtualMachines => t!(notice.virtual_machines),
         SourceId::Instances => t!(notice.instances),
+        SourceId::Migrations => t!(notice.migrations),
         SourceId::Pods => t!(notice.pods),
         SourceId::Claims => t!(notice.claims),
     }
@@ -138,6 +139,7 @@ fn consequence(id: SourceId) -> &'static str {
         SourceId::Wukongs
         | SourceId::VirtualMachines
         | SourceId::Instances
+        | SourceId::Migrations
         | SourceId::Pods
         | SourceId::Claims => t!(notice.maybe_old),
     }

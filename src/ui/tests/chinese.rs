@@ -70,6 +70,7 @@ const TERMS: &[&str] = &[
     "persistentvolumeclaims",
     "virtualmachines",
     "virtualmachineinstances",
+    "virtualmachineinstancemigrations",
     "virtualmachineinstancetypes",
     "virtualmachineclusterinstancetypes",
     "wukongs",

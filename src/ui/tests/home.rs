@@ -162,7 +162,7 @@ fn an_empty_list_says_why_it_is_empty() {
     starting.sources[0].state = SourceState::Starting;
     starting.sources.last_mut().unwrap().state = SourceState::NotConfigured;
     let text = render("/", starting).text();
-    assert!(text.contains("14 of 15 sources have answered.") && !text.contains("0 Gi"), "{text}");
+    assert!(text.contains("15 of 16 sources have answered.") && !text.contains("0 Gi"), "{text}");
     let mut incomplete = snapshot(sample::vms(), sample::sources());
     incomplete.ready = false;
     assert!(

@@ -17,7 +17,7 @@ fn an_unknown_vm_and_an_unknown_page_are_404() {
 fn the_sources_page_names_state_permission_error_and_fix() {
     let page = render("/sources", snapshot(sample::vms(), sample::broken_sources()));
     let text = page.text();
-    assert!(text.contains("13 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
+    assert!(text.contains("14 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
     assert!(
         text.contains("needs list pods.metrics.k8s.io")
             && text.contains("kubectl apply -f deploy/cluster/rbac.yaml")

@@ -99,6 +99,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         guest: Default::default(),
         activity: Default::default(),
         instance: None,
+        migrations: Vec::new(),
     }
 }
 

@@ -255,6 +255,25 @@ pub struct MigrationState {
     pub end_timestamp: Identifier,
     pub completed: Flag,
     pub failed: Flag,
+    pub failure_reason: ReadableText<1000>,
+}
+
+/// The spec of a VirtualMachineInstanceMigration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MigrationSpec {
+    /// The instance that it moves.
+    pub vmi_name: Identifier,
+}
+
+/// The status of a VirtualMachineInstanceMigration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MigrationStatus {
+    pub phase: Identifier,
+    pub conditions: List<Condition>,
+    pub migration_state: Obj<MigrationState>,
+    pub phase_transition_timestamps: List<PhaseTransition>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,6 +3,7 @@
 mod details;
 mod disks;
 mod instancetypes;
+mod migrations;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,10 @@ use wukong_core::observation::{
     VmFacts,
 };
 
-pub use self::instancetypes::{ClusterInstancetypes, Instancetypes};
+pub use self::{
+    instancetypes::{ClusterInstancetypes, Instancetypes},
+    migrations::Migrations,
+};
 
 /// VirtualMachines.
 #[derive(Clone, Debug)]

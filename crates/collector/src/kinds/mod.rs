@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 pub use self::{
     core::{Claims, Pods},
-    kubevirt::{ClusterInstancetypes, Instances, Instancetypes, VirtualMachines},
+    kubevirt::{ClusterInstancetypes, Instances, Instancetypes, Migrations, VirtualMachines},
     node::Nodes,
     rbac::{Binding, ClusterRoleBindings, RoleBindings},
     storage::{LonghornVolumes, PersistentVolumes},

@@ -16,6 +16,7 @@ use super::{
     series::{self, Labels, Line, Series},
 };
 use crate::error::Failure;
+use model::activity::MigrationProgress;
 use wukong_core::observation::{
     DriveCounters, GuestCounters, GuestFacts, GuestMemory, GuestsFacts, InterfaceCounters, Key,
     KubevirtVersion, VcpuDelay,
@@ -195,6 +196,11 @@ impl AnswerReader {
         let devices = self.devices;
         match series.family.field {
             Field::Guest(field) => set(field(guest), series.value),
+            Field::Migration(field) => {
+                if self.version.is_none_or(|version| series.family.is_in(version)) {
+                    set_newest(field(guest.migration.get_or_insert_default()), series.value);
+                }
+            }
             Field::VcpuDelay => add_delay(&mut guest.counters, &mut self.vcpus[place], part, series.value),
             Field::Interface(field) => {
                 let GuestCounters { interfaces, interfaces_left_out, .. } = &mut guest.counters;
@@ -235,7 +241,8 @@ impl AnswerReader {
             return Err(Failure::TooMany(MOST_GUESTS));
         }
         // Its names stand in the index too.
-        self.keep(size_of::<GuestFacts>() + size_of::<VcpuSet>() + 2 * self.key.len())?;
+        let facts = size_of::<GuestFacts>() + size_of::<MigrationProgress>();
+        self.keep(facts + size_of::<VcpuSet>() + 2 * self.key.len())?;
         self.places.insert(self.key.as_str().into(), place);
         self.guests.push(empty_guest(namespace, name));
         self.vcpus.push(VcpuSet::default());
@@ -246,12 +253,18 @@ impl AnswerReader {
 /// A guest of which nothing is known.
 pub fn empty_guest(namespace: &str, name: &str) -> GuestFacts {
     let (memory, counters) = (GuestMemory::default(), GuestCounters::default());
-    GuestFacts { instance: Key::new(namespace, name), memory, counters }
+    GuestFacts { instance: Key::new(namespace, name), memory, migration: None, counters }
 }
 
 /// Sets a value. Of a series that is there twice the first value counts, as in Prometheus.
 fn set(field: &mut Option<u64>, value: Option<u64>) {
     *field = field.or(value);
+}
+
+/// Sets a value of which the last counts. KubeVirt 1.4 and newer samples a migration every 5 s, and reports all samples
+/// since it was last asked, by anyone.
+fn set_newest(field: &mut Option<u64>, value: Option<u64>) {
+    *field = value.or(*field);
 }
 
 /// Adds the waiting time of one vCPU. A vCPU counts once.

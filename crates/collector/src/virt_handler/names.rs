@@ -4,6 +4,7 @@
 //! Checked in the sources of KubeVirt 1.0.0 to 1.9.0: `pkg/monitoring/domainstats/prometheus` up to 1.1,
 //! `pkg/monitoring/metrics/virt-handler/domainstats` since.
 
+use model::activity::MigrationProgress;
 use wukong_core::observation::{DriveCounters, GuestFacts, InterfaceCounters, KubevirtVersion};
 
 /// What the names of all families begin with.
@@ -35,6 +36,8 @@ pub enum Field {
     Interface(fn(&mut InterfaceCounters) -> &mut Option<u64>),
     /// One value for each drive, with the label `drive`.
     Drive(fn(&mut DriveCounters) -> &mut Option<u64>),
+    /// One value for each guest that migrates, or a few with their times, the newest last.
+    Migration(fn(&mut MigrationProgress) -> &mut Option<u64>),
 }
 
 const SECONDS: u64 = 1_000_000_000;
@@ -43,6 +46,8 @@ const ONE: u64 = 1;
 
 const V1_0: KubevirtVersion = KubevirtVersion(1, 0);
 const V1_1: KubevirtVersion = KubevirtVersion(1, 1);
+const V1_6: KubevirtVersion = KubevirtVersion(1, 6);
+const V1_7: KubevirtVersion = KubevirtVersion(1, 7);
 
 /// A family of all versions.
 const fn always(name: &'static str, unit: u64, field: Field) -> Family {
@@ -57,6 +62,12 @@ const fn since_1_1(name: &'static str, unit: u64, field: Field) -> Family {
 /// A family that has another name, or none, since KubeVirt 1.1.
 const fn until_1_0(name: &'static str, unit: u64, field: Field) -> Family {
     Family { name, unit, field, first: V1_0, last: Some(V1_0) }
+}
+
+/// The rate at which memory is sent has the name of disks until KubeVirt 1.6. In 1.1 the rate of disks has the name of
+/// memory, so families of migrations are read only in their own versions.
+const fn transfer_rate(name: &'static str, first: KubevirtVersion, last: Option<KubevirtVersion>) -> Family {
+    Family { name, unit: ONE, field: Field::Migration(|of| &mut of.transfer_rate), first, last }
 }
 
 const CPU_TIME: Field = Field::Guest(|guest| &mut guest.counters.cpu_time);
@@ -87,6 +98,11 @@ pub const FAMILIES: &[Family] = &[
     until_1_0("memory_swap_out_traffic_bytes_total", ONE, SWAP_OUT),
     always("memory_unused_bytes", ONE, Field::Guest(|guest| &mut guest.memory.unused)),
     always("memory_usable_bytes", ONE, Field::Guest(|guest| &mut guest.memory.usable)),
+    since_1_1("migration_data_processed_bytes", ONE, Field::Migration(|of| &mut of.processed)),
+    since_1_1("migration_data_remaining_bytes", ONE, Field::Migration(|of| &mut of.remaining)),
+    since_1_1("migration_dirty_memory_rate_bytes", ONE, Field::Migration(|of| &mut of.dirty_rate)),
+    transfer_rate("migration_disk_transfer_rate_bytes", V1_1, Some(V1_6)),
+    transfer_rate("migration_memory_transfer_rate_bytes", V1_7, None),
     always("network_receive_bytes_total", ONE, Field::Interface(|of| &mut of.receive.bytes)),
     always("network_receive_errors_total", ONE, Field::Interface(|of| &mut of.receive.errors)),
     always("network_receive_packets_dropped_total", ONE, Field::Interface(|of| &mut of.receive.drops)),
@@ -107,7 +123,8 @@ pub const FAMILIES: &[Family] = &[
 ];
 
 impl Family {
-    fn is_in(&self, version: KubevirtVersion) -> bool {
+    /// Whether this version has the family.
+    pub fn is_in(&self, version: KubevirtVersion) -> bool {
         self.first <= version && self.last.is_none_or(|last| version <= last)
     }
 }
@@ -162,11 +179,12 @@ mod tests {
             Field::VcpuDelay => return "vcpu".into(),
             Field::Interface(of) => *of(&mut interface) = Some(7),
             Field::Drive(of) => *of(&mut drive) = Some(7),
+            Field::Migration(of) => *of(guest.migration.get_or_insert_default()) = Some(7),
         }
         format!("{guest:?} {interface:?} {drive:?}")
     }
 
-    /// In each version every figure has exactly one family; only the waiting of vCPUs is new in 1.1.
+    /// In each version every figure has exactly one family; only the waiting of vCPUs and migrations are new in 1.1.
     #[test]
     fn each_version_has_one_family_for_each_figure() {
         let places = |version| {
@@ -176,12 +194,14 @@ mod tests {
             assert_eq!(all.len(), different.len(), "{version:?}");
             different
         };
-        let (mut old, new) = (places(V1_0), places(V1_9));
-        assert!(!old.contains("vcpu"));
-        old.insert("vcpu".into());
-        assert_eq!(old, new);
-        assert_eq!(places(V1_1), new);
-        assert_eq!(new.len(), 24);
+        let (old, new) = (places(V1_0), places(V1_9));
+        let is_new = |place: &&String| *place == "vcpu" || place.contains("MigrationProgress");
+        assert!(!old.iter().any(|place| is_new(&place)));
+        assert!(old.iter().eq(new.iter().filter(|place| !is_new(place))));
+        for version in [V1_1, V1_6, V1_7] {
+            assert_eq!(places(version), new, "{version:?}");
+        }
+        assert_eq!((old.len(), new.len()), (23, 28));
     }
 
     #[test]

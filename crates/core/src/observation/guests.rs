@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::key::Key;
+use model::activity::MigrationProgress;
 
 /// The answer of one node's virt-handler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct KubevirtVersion(pub u32, pub u32);
 pub struct GuestFacts {
     pub instance: Key,
     pub memory: GuestMemory,
+    /// Only while the guest migrates.
+    pub migration: Option<Box<MigrationProgress>>,
     pub counters: GuestCounters,
 }
 

@@ -126,6 +126,16 @@ pub struct Migration {
     pub failed: bool,
 }
 
+/// What is kept of a VirtualMachineInstanceMigration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MigrationFacts {
+    pub namespace: Box<str>,
+    /// The name of the instance that it moves.
+    pub instance: Box<str>,
+    /// Shared with the VMs that show it.
+    pub migration: Arc<model::details::Migration>,
+}
+
 /// A volume of an instance that is backed by a claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceVolume {

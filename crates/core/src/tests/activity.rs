@@ -3,7 +3,7 @@
 use super::*;
 use i18n::Render;
 use model::{
-    activity::{Activity, GuestActivity, MemoryUse, Part, Traffic},
+    activity::{Activity, GuestActivity, MemoryUse, MigrationProgress, Part, Traffic},
     rates::Rate,
     source::SourceState,
 };
@@ -46,7 +46,7 @@ fn guest(seconds: u64) -> GuestFacts {
         ..GuestCounters::default()
     };
     let memory = GuestMemory { available: Some(4 * GI), usable: Some(3 * GI), ..GuestMemory::default() };
-    GuestFacts { instance: Key::new("a", "web-vm"), memory, counters }
+    GuestFacts { instance: Key::new("a", "web-vm"), memory, migration: None, counters }
 }
 
 fn answer(node: &str, at: Millis, guests: Vec<GuestFacts>) -> Observation {
@@ -268,4 +268,15 @@ fn a_guest_that_is_gone_takes_no_memory() {
     state.apply(Observation::Instances(Change::Deleted { key: Key::new("a", "web-vm"), at: NOW }));
     state.join(NOW);
     assert!(state.counted_guests.guest(&instance).is_none());
+}
+
+#[test]
+fn the_progress_of_a_migration_is_that_of_the_last_answer() {
+    let mut state = found();
+    let progress = MigrationProgress { processed: Some(7), remaining: Some(3), ..Default::default() };
+    let moving = GuestFacts { migration: Some(Box::new(progress)), ..guest(100) };
+    state.apply(answer("n1", NOW - MINUTE, vec![moving]));
+    assert_eq!(known(&mut state, NOW - MINUTE).migration.as_deref(), Some(&progress));
+    state.apply(answer("n1", NOW, vec![guest(160)]));
+    assert_eq!(known(&mut state, NOW).migration, None, "it is over, or somebody else has asked");
 }

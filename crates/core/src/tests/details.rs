@@ -5,7 +5,7 @@ use crate::{details::details, frame::Identity, view};
 use i18n::{Lang, Localize};
 use model::{
     activity::{Activity, GuestActivity, Part},
-    details::{Condition, GuestSystem},
+    details::{Condition, GuestSystem, Migration},
     figure::Missing,
     rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
 };
@@ -47,6 +47,7 @@ fn known(rates: Option<GuestRates>) -> Activity {
         network: Err(missing()),
         storage: Err(missing()),
         contention: Err(missing()),
+        migration: None,
         rates: rates.map(Arc::new),
     }))
 }
@@ -70,7 +71,7 @@ fn devices(activity: Activity) -> Vec<(String, Result<Option<u64>, Reason>)> {
     fn of<T>(rates: &Part<T>, bytes: impl Fn(&T) -> Option<Rate>) -> Result<Option<u64>, Reason> {
         rates.as_ref().map(|rates| bytes(rates).map(|rate| rate.0)).map_err(|missing| missing.reason)
     }
-    let details = details(&vm_with(activity));
+    let details = details(&vm_with(activity), &[]);
     let interfaces = details
         .interfaces
         .iter()
@@ -141,7 +142,7 @@ fn each_device_has_its_rates_or_says_why_not() {
 
 #[test]
 fn a_card_that_is_passed_through_says_so() {
-    let mut details = details(&vm_with(known(None)));
+    let mut details = details(&vm_with(known(None)), &[]);
     details.localize(Lang::English);
     let [bridge, card] = details.interfaces.as_slice() else { panic!("{:?}", details.interfaces) };
     assert_eq!((bridge.is_sriov, card.is_sriov), (false, true));
@@ -190,4 +191,53 @@ fn a_change_of_the_details_alone_is_a_change_of_the_page() {
     let mut made = before.clone();
     made.apply(change).expect("it is a change of this view");
     assert_eq!(made, after);
+}
+
+fn migration(name: &str, phase: &str, age: Millis) -> MigrationFacts {
+    let created = NOW - age;
+    let migration = Migration { name: name.into(), phase: phase.into(), created, ..Migration::default() };
+    MigrationFacts { namespace: "a".into(), instance: "web-vm".into(), migration: migration.into() }
+}
+
+fn migrations(state: &mut ClusterState) -> Vec<String> {
+    web(state).migrations.iter().map(|migration| migration.name.to_string()).collect()
+}
+
+#[test]
+fn a_vm_has_the_last_migrations_of_its_instance() {
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 100, GI);
+    let other = MigrationFacts { instance: "db-vm".into(), ..migration("other", "Running", 0) };
+    let elsewhere = MigrationFacts { namespace: "b".into(), ..migration("elsewhere", "Running", 0) };
+    let nothing = MigrationFacts { instance: "".into(), ..migration("nothing", "Running", 0) };
+    let own = (0..10).map(|number| migration(&format!("m{number}"), "Succeeded", Millis::from(number)));
+    let all = own.chain([other, elsewhere, nothing]).collect();
+    state.apply(Observation::Migrations(replaced(all)));
+    assert_eq!(migrations(&mut state), ["m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7"]);
+    let first = web(&mut state);
+    assert!(Arc::ptr_eq(&first, &web(&mut state)), "what did not change is shared");
+    state.apply(Observation::Migrations(applied(migration("m9", "Running", -1))));
+    assert_eq!(migrations(&mut state)[..2], ["m9", "m0"], "it began again");
+    let key = Key::new("a", "m9");
+    state.apply(Observation::Migrations(Change::Deleted { key, at: NOW }));
+    assert_eq!(migrations(&mut state)[..2], ["m0", "m1"]);
+}
+
+#[test]
+fn migrations_that_cannot_be_read_say_why() {
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 100, GI);
+    let gap = |state: &mut ClusterState| {
+        let snapshot = state.join(NOW);
+        let visible = everything(&snapshot);
+        details(&find(&snapshot, "a", "web"), visible.sources()).migrations_gap.map(|gap| gap.reason)
+    };
+    assert_eq!(gap(&mut state), None);
+    let error = refused(Reason::Forbidden);
+    let source = SourceId::Migrations;
+    state.apply(Observation::WatchFailed { source, namespace: None, error });
+    assert_eq!(gap(&mut state), Some(Reason::Forbidden));
+    let mut silent = silent_state();
+    add_vm(&mut silent, "a", "web", 100, GI);
+    assert_eq!(gap(&mut silent), Some(Reason::Starting));
 }

@@ -22,6 +22,7 @@ fn all_well_is_healthy_and_ready() {
         SourceId::Wukongs,
         SourceId::VirtualMachines,
         SourceId::Instances,
+        SourceId::Migrations,
         SourceId::Pods,
         SourceId::Claims,
         SourceId::PersistentVolumes,

@@ -69,6 +69,7 @@ pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
         guest: Default::default(),
         activity: Default::default(),
         instance: None,
+        migrations: Vec::new(),
     }
 }
 

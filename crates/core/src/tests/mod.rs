@@ -58,6 +58,7 @@ pub fn state() -> ClusterState {
     state.apply(Observation::Wukongs(replaced(vec![])));
     state.apply(Observation::VirtualMachines(replaced(vec![])));
     state.apply(Observation::Instances(replaced(vec![])));
+    state.apply(Observation::Migrations(replaced(vec![])));
     state.apply(Observation::Pods(replaced(vec![])));
     state.apply(Observation::Claims(replaced(vec![])));
     state.apply(Observation::PersistentVolumes(replaced(vec![])));

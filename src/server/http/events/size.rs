@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use model::{
-    details::{Condition, Drive, Interface, VmDetails},
+    details::{Condition, Drive, Interface, Migration, VmDetails},
     history::Sparklines,
     source::SourceHealth,
     view::{Facet, Frame, HomeView},
@@ -48,6 +48,7 @@ pub fn of_details(details: &VmDetails) -> usize {
             + list::<Interface>(details.interfaces.len())
             + list::<Drive>(details.drives.len())
             + list::<Condition>(details.conditions.len())
+            + list::<Migration>(details.migrations.len())
             + texts(details),
     )
 }

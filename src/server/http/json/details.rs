@@ -3,19 +3,28 @@
 
 use serde::Serialize;
 
-use super::activity::{PartJson, StorageJson, per_second};
+use super::{
+    activity::{PartJson, StorageJson, per_second},
+    figure::{MissingJson, Of},
+};
 use model::{
     Millis,
-    details::{Condition, Drive, GuestSystem, Interface, VmDetails},
+    activity::{Activity, MigrationProgress},
+    details::{Condition, Drive, GuestSystem, Interface, Migration, VmDetails},
     rates::{DriveRates, InterfaceRates},
 };
 
 /// The fields beside those of a list.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DetailsJson<'a> {
     interfaces: Vec<InterfaceJson<'a>>,
     drives: Vec<DriveJson<'a>>,
     conditions: Vec<ConditionJson<'a>>,
+    /// The newest first.
+    migrations: Vec<MigrationJson<'a>>,
+    /// Why migrations are not known, or not all of them; null if they are.
+    migrations_missing: Option<MissingJson>,
 }
 
 impl<'a> DetailsJson<'a> {
@@ -24,6 +33,11 @@ impl<'a> DetailsJson<'a> {
             interfaces: details.interfaces.iter().map(|of| InterfaceJson::new(details, of)).collect(),
             drives: details.drives.iter().map(|of| DriveJson::new(details, of)).collect(),
             conditions: details.conditions.iter().map(ConditionJson::new).collect(),
+            migrations: details.migrations.iter().map(|of| MigrationJson::new(details, of)).collect(),
+            migrations_missing: details
+                .migrations_gap
+                .as_ref()
+                .map(|gap| MissingJson::new(gap, Of::Allocated)),
         }
     }
 }
@@ -140,4 +154,57 @@ impl<'a> ConditionJson<'a> {
     fn new(Condition { kind, status, reason, message, since }: &'a Condition) -> Self {
         Self { r#type: kind, status, reason, message, last_transition_at: *since }
     }
+}
+
+/// One migration.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MigrationJson<'a> {
+    name: &'a str,
+    phase: &'a str,
+    source_node: &'a str,
+    target_node: &'a str,
+    created_at: Millis,
+    started_at: Option<Millis>,
+    ended_at: Option<Millis>,
+    /// Why it failed, or why it waits.
+    failure: &'a str,
+    /// Null if it has ended, or if virt-handler reports none.
+    progress: Option<PartJson<ProgressJson>>,
+}
+
+/// Bytes, and bytes per second.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProgressJson {
+    processed: Option<u64>,
+    remaining: Option<u64>,
+    dirty_rate: Option<u64>,
+    transfer_rate: Option<u64>,
+}
+
+impl<'a> MigrationJson<'a> {
+    fn new(details: &VmDetails, migration: &'a Migration) -> Self {
+        let Migration { name, phase, source_node, target_node, created, started, ended, failure } = migration;
+        Self {
+            name,
+            phase,
+            source_node,
+            target_node,
+            created_at: *created,
+            started_at: *started,
+            ended_at: *ended,
+            failure,
+            progress: progress(&details.activity).filter(|_| !migration.has_ended()),
+        }
+    }
+}
+
+fn progress(activity: &Activity) -> Option<PartJson<ProgressJson>> {
+    let Activity::Known(known) = activity else { return None };
+    let progress = Ok(**known.migration.as_ref()?);
+    Some(PartJson::new(activity, "bytes", &progress, |progress: &MigrationProgress| {
+        let MigrationProgress { processed, remaining, dirty_rate, transfer_rate } = *progress;
+        ProgressJson { processed, remaining, dirty_rate, transfer_rate }
+    }))
 }

@@ -217,6 +217,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         guest: Default::default(),
         activity: Default::default(),
         instance: None,
+        migrations: Vec::new(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! The contract of the REST API for VMs.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::fixture::*;
 use i18n::{Lang, reason, text_in};
 use model::{
-    activity::{Activity, GuestActivity, MemoryUse, Storage, Traffic},
-    details::{Condition, GuestSystem},
+    activity::{Activity, GuestActivity, MemoryUse, MigrationProgress, Storage, Traffic},
+    details::{Condition, GuestSystem, Migration},
     figure::{Figure, Missing, Source, Unit},
     instance::{InstanceDetails, InstanceDisk, InstanceInterface},
     rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
@@ -78,6 +80,12 @@ async fn what_a_guest_does_has_units_a_source_and_a_window() {
         network: Ok(Traffic { receive: Rate(7000), transmit: Rate(5000) }),
         storage: Ok(Storage { read, write: idle }),
         contention: Ok(12_500),
+        migration: Some(Box::new(MigrationProgress {
+            processed: Some(3 * GI),
+            remaining: Some(GI),
+            dirty_rate: Some(7),
+            transfer_rate: None,
+        })),
         rates: Some(rates.into()),
     };
     let instance = |name: &str, is_sriov| InstanceInterface {
@@ -105,7 +113,18 @@ async fn what_a_guest_does_has_units_a_source_and_a_window() {
         conditions: [condition].into(),
     };
     let (activity, instance) = (Activity::Known(Box::new(known)), Some(instance.into()));
-    let server = Server::new(vec![Vm { activity, instance, ..vm("shop", "web") }]);
+    let migration = |name: &str, phase: &str| Migration {
+        name: name.into(),
+        phase: phase.into(),
+        source_node: "node-1".into(),
+        target_node: "node-2".into(),
+        created: 3000,
+        started: Some(3500),
+        ended: (phase == "Failed").then_some(3600),
+        failure: "why".into(),
+    };
+    let migrations = vec![Arc::new(migration("m-2", "Running")), Arc::new(migration("m-1", "Failed"))];
+    let server = Server::new(vec![Vm { activity, instance, migrations, ..vm("shop", "web") }]);
     let list = server.get("/api/vms").await.json();
     let vm = server.get("/api/vms/web").await.json();
     assert_eq!(list[0]["usage"], vm["usage"]);
@@ -156,6 +175,18 @@ async fn what_a_guest_does_has_units_a_source_and_a_window() {
     assert_eq!(vm["guest"], guest);
     let condition = json!({"type": "Ready", "status": "False", "reason": "GuestNotRunning", "message": "not yet", "lastTransitionAt": 5000});
     assert_eq!(vm["conditions"], json!([condition]));
+    let progress = measured(
+        "bytes",
+        0.0,
+        json!({"processed": 3 * GI, "remaining": GI, "dirtyRate": 7, "transferRate": null}),
+    );
+    let migration = |name: &str, phase: &str, ended: Value, progress: Value| {
+        json!({"name": name, "phase": phase, "sourceNode": "node-1", "targetNode": "node-2", "createdAt": 3000, "startedAt": 3500,
+               "endedAt": ended, "failure": "why", "progress": progress})
+    };
+    let over = migration("m-1", "Failed", json!(3600), Value::Null);
+    assert_eq!(vm["migrations"], json!([migration("m-2", "Running", Value::Null, progress), over]));
+    assert_eq!((&vm["migrationsMissing"], &list[0]["migrations"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ impl Victim {
             Self::Prometheus => 16,
             Self::Ceph => 4,
             Self::Kubelet | Self::DirectKubelet | Self::Guests => 2,
-            Self::ApiServer => 9 + 1 + 2 + 2,
+            Self::ApiServer => 10 + 1 + 2 + 2,
             Self::Metrics | Self::Watch(_) => 1,
         }
     }
@@ -139,10 +139,11 @@ impl Victim {
     }
 }
 
-const BEHIND_THE_API_SERVER: [SourceId; 12] = [
+const BEHIND_THE_API_SERVER: [SourceId; 13] = [
     SourceId::Wukongs,
     SourceId::VirtualMachines,
     SourceId::Instances,
+    SourceId::Migrations,
     SourceId::Pods,
     SourceId::Claims,
     SourceId::PersistentVolumes,

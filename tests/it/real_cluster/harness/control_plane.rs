@@ -213,7 +213,9 @@ impl ControlPlane {
         for path in ["/apis/vm.novasphere.dev/v1alpha1/wukongs", "/apis/kubevirt.io/v1/virtualmachines"] {
             self.served(path, START).await;
         }
-        self.served("/apis/kubevirt.io/v1/virtualmachineinstances", START).await;
+        for plural in ["virtualmachineinstances", "virtualmachineinstancemigrations"] {
+            self.served(&format!("/apis/kubevirt.io/v1/{plural}"), START).await;
+        }
         self.served("/apis/longhorn.io/v1beta2/volumes", START).await;
         for plural in ["virtualmachineinstancetypes", "virtualmachineclusterinstancetypes"] {
             self.served(&format!("/apis/instancetype.kubevirt.io/v1beta1/{plural}"), START).await;

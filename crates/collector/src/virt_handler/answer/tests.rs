@@ -47,6 +47,8 @@ fn the_counters_of_each_guest_are_read() {
     let facts = read(ANSWER);
     assert_eq!((names(&facts), facts.contention_since), (vec!["web", "db"], None));
     let web = &facts.guests[0];
+    assert_eq!(web.migration.as_deref().unwrap().remaining, Some(5));
+    assert_eq!(facts.guests[1].migration, None, "it does not migrate");
     assert_eq!((web.memory.available, web.memory.usable), (Some(4_104_138_752), Some(3_000_000_000)));
     let counters = &web.counters;
     assert_eq!(counters.cpu_time, Some(12_500_000_000));
@@ -133,6 +135,53 @@ fn of_a_series_that_is_there_twice_the_first_counts() {
     assert_eq!(memory.unused, Some(5), "what is no number is no value");
     assert!(counters.interfaces.is_empty() && counters.drives.is_empty(), "a device has a name");
     assert_eq!(counters.delay, Some(VcpuDelay { nanos: 1_000_000_000, vcpus: 1 }));
+}
+
+/// The progress of the migration of a guest of this version.
+fn progress(version: &str, lines: &[(&str, &str)]) -> MigrationProgress {
+    let series = |(name, value): &(&str, &str)| {
+        format!("kubevirt_vmi_migration_{name}_bytes{{name=\"web\",namespace=\"a\",node=\"n1\"}} {value}\n")
+    };
+    let series: String = lines.iter().map(series).collect();
+    let facts = read(&format!("kubevirt_info{{kubeversion=\"{version}\"}} 1\n{series}"));
+    facts.guests[0].migration.as_deref().copied().unwrap_or_default()
+}
+
+#[test]
+fn of_the_samples_of_a_migration_the_last_counts() {
+    let of = progress(
+        "v1.8.2",
+        &[
+            ("data_bytes_total", "9"),
+            ("data_processed", "5 1772615520000"),
+            ("data_processed", "6 1772615525000"),
+            ("data_processed", "NaN 1772615530000"),
+            ("data_remaining", "4 1772615520000"),
+            ("dirty_memory_rate", "1e9 1772615520000"),
+            ("memory_transfer_rate", "2e9 1772615520000"),
+        ],
+    );
+    let want = MigrationProgress {
+        processed: Some(6),
+        remaining: Some(4),
+        dirty_rate: Some(1_000_000_000),
+        transfer_rate: Some(2_000_000_000),
+    };
+    assert_eq!(of, want);
+}
+
+#[test]
+fn the_transfer_rate_of_a_migration_has_the_name_of_its_version() {
+    for (version, disk, memory, want) in [
+        ("v1.1.0", "7", "0", Some(7)),
+        ("v1.6.3", "7", "0", Some(7)),
+        ("v1.7.0-beta.0", "0", "7", Some(7)),
+        ("v1.9.0", "0", "7", Some(7)),
+        ("v1.0.1", "7", "7", None),
+    ] {
+        let lines = [("disk_transfer_rate", disk), ("memory_transfer_rate", memory)];
+        assert_eq!(progress(version, &lines).transfer_rate, want, "{version}");
+    }
 }
 
 #[test]

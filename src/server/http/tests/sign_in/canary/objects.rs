@@ -269,6 +269,7 @@ pub fn vm(row: &Row) -> Vm {
         },
         activity: activity(make),
         instance: make.one_in(2).then(|| Arc::new(details::instance(make))),
+        migrations: vec![Arc::new(details::migration(make))],
     }
 }
 
@@ -296,6 +297,7 @@ fn activity(make: &mut Maker) -> Activity {
         network: Ok(Traffic { receive: make.rate(), transmit: make.rate() }),
         storage: Ok(storage),
         contention: Ok(make.count()),
+        migration: Some(Box::new(details::progress(make))),
         rates: Some(Arc::new(GuestRates {
             interfaces: [interface].into(),
             drives: [drive].into(),

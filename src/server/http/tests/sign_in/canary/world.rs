@@ -125,7 +125,7 @@ impl CanaryCluster {
         let mut facts = Facts::default();
         for vm in self.seen(rights) {
             add_activity(&mut facts, &vm.activity);
-            facts.add(&details(&vm).localized(Lang::English));
+            facts.add(&details(&vm, &[]).localized(Lang::English));
             facts.add(&vm.localized(Lang::English));
         }
         let findings = self.findings().into_iter().filter(|(row, _)| rights.sees(row));
@@ -207,7 +207,7 @@ fn every_field_of_every_object_is_marked() {
     let world = CanaryCluster::random(&mut StdRng::seed_from_u64(3), 200);
     let mut found = BTreeMap::new();
     for vm in world.vms() {
-        let details = details(&vm).localized(Lang::English);
+        let details = details(&vm, &[]).localized(Lang::English);
         unmarked(&serde_json::to_value(details).unwrap(), "details", &mut found);
         unmarked(&serde_json::to_value(vm.localized(Lang::English)).unwrap(), "vm", &mut found);
     }

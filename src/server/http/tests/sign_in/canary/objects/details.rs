@@ -1,8 +1,9 @@
-//! What the instance of a VM says of its guest.
+//! What the instance of a VM says of its guest, and its migrations.
 
 use super::Maker;
 use model::{
-    details::{Condition, GuestSystem},
+    activity::MigrationProgress,
+    details::{Condition, GuestSystem, Migration},
     instance::{Bus, DiskKind, InstanceDetails, InstanceDisk, InstanceInterface},
 };
 
@@ -50,5 +51,28 @@ fn condition(make: &mut Maker) -> Condition {
         reason: make.text("condition-reason").into(),
         message: make.text("condition-message").into(),
         since: Some(make.time()),
+    }
+}
+
+/// One that is under way, so that its progress shows.
+pub fn migration(make: &mut Maker) -> Migration {
+    Migration {
+        name: make.text("migration").into(),
+        phase: make.text("migration-phase").into(),
+        source_node: make.text("migration-source").into(),
+        target_node: make.text("migration-target").into(),
+        created: make.time(),
+        started: Some(make.time()),
+        ended: Some(make.time()),
+        failure: make.text("migration-failure").into(),
+    }
+}
+
+pub fn progress(make: &mut Maker) -> MigrationProgress {
+    MigrationProgress {
+        processed: Some(make.amount()),
+        remaining: Some(make.amount()),
+        dirty_rate: Some(make.amount()),
+        transfer_rate: Some(make.amount()),
     }
 }
