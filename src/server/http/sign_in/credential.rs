@@ -87,12 +87,16 @@ impl SignIn {
             Credential::Session(Session { proof: Proof::Token(token), .. }) => {
                 self.user_of_token(token, peer, true).await
             }
-            Credential::Proxy(proven) if self.signed_out.contains_key(&proven.id) => Err(NoViewer::Ended),
+            Credential::Proxy(proven) if self.is_signed_out(proven) => Err(NoViewer::Ended),
             Credential::Proxy(proven) if seconds_now() >= proven.until => Err(NoViewer::Lapsed),
             Credential::Proxy(proven) => Ok(proven.user.clone()),
             Credential::Bearer(_) if !self.modes.has(SignInMode::Token) => Err(NoViewer::Ended),
             Credential::Bearer(token) => self.user_of_token(token, peer, false).await,
         }
+    }
+
+    fn is_signed_out(&self, proven: &ProvenIdentity) -> bool {
+        proven.id.is_some_and(|id| self.signed_out.contains_key(&id))
     }
 
     async fn user_of_token(

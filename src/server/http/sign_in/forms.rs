@@ -158,7 +158,9 @@ pub async fn sign_out(responder: Responder, request: Parts) -> ApiResult<Respons
     let mut leave = None;
     if let Some(Ok(proven)) = sign_in.proven_by_proxy(&request).await {
         note_proxy_sign_out(&proven, request.extensions.get().copied());
-        sign_in.signed_out.insert(proven.id, ());
+        if let Some(id) = proven.id {
+            sign_in.signed_out.insert(id, ());
+        }
         let url = sign_in.auth_proxy.as_ref().and_then(AuthProxy::sign_out);
         leave = url.map(|(url, host)| Leave { url, host, is_proxy: true });
     }

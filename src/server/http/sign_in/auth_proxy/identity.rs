@@ -14,17 +14,20 @@ pub struct ProvenIdentity {
     /// When it proves nothing any more, in seconds since 1970. Only a stream or a download lasts that long: the next
     /// request brings another.
     pub until: i64,
-    /// By which it is denied after a sign-out.
-    pub id: [u8; 16],
+    /// By which it is denied after a sign-out. `None` if a later proof of the same user would be the same.
+    pub id: Option<[u8; 16]>,
     /// By which the audit log tells sessions at the proxy apart.
     pub session: String,
 }
 
 impl ProvenIdentity {
-    /// Takes the proof, and what is the same in each proof of one session.
-    pub fn new(user: UserInfo, until: i64, proof: &str, session: &str) -> Self {
-        let mut id = [0; 16];
-        id.copy_from_slice(&Sha256::digest(proof)[..16]);
+    /// Takes the signed assertion, if there is one, and what is the same in each proof of one session.
+    pub fn new(user: UserInfo, until: i64, assertion: Option<&str>, session: &str) -> Self {
+        let id = assertion.map(|assertion| {
+            let mut id = [0; 16];
+            id.copy_from_slice(&Sha256::digest(assertion)[..16]);
+            id
+        });
         let session = format!("{:016x}", short_hash(&Sha256::digest(session)));
         Self { user: Arc::new(user), until, id, session }
     }

@@ -122,7 +122,7 @@ impl AuthProxy {
     ) -> Result<ProvenIdentity, AuthProxyFault> {
         let found = assertions.verify(token, seconds_now()).await.map_err(AuthProxyFault::Assertion)?;
         let user = user_of(&found.claims, &self.config.mappings).map_err(AuthProxyFault::Claims)?;
-        Ok(ProvenIdentity::new(user, found.until, token, &found.session))
+        Ok(ProvenIdentity::new(user, found.until, Some(token), &found.session))
     }
 
     /// The names make the same users as the claims of an assertion would.
@@ -135,7 +135,7 @@ impl AuthProxy {
         let user = user_of(&named.claims(), &mappings).map_err(AuthProxyFault::Claims)?;
         let until = seconds_now() + HEADERS_STAND;
         let session = user.name.clone();
-        Ok(ProvenIdentity::new(user, until, &session, &session))
+        Ok(ProvenIdentity::new(user, until, None, &session))
     }
 
     /// Returns what to do if a request proves nothing of the proxy.

@@ -181,3 +181,15 @@ async fn names_of_the_proxy_are_checked_like_claims() {
         assert!(text(&answer).contains("--proxy-username-prefix"), "{}", text(&answer));
     }
 }
+
+#[tokio::test]
+async fn one_who_signed_out_comes_back_through_the_proxy() {
+    let proxy = by_certificate(ClaimMappings::default());
+    let gated = on_connections_of_the_proxy(serve(proxy, &[SignInMode::Proxy]));
+    let ana = ("x-forwarded-user", "ana");
+    let form = [ana, ("sec-fetch-site", "same-origin")];
+    let page = gated.server.send("POST".parse().unwrap(), "/auth/sign-out", &form).await;
+    assert!(text(&page).contains("/oauth2/sign_out"), "{}", text(&page));
+    let list = gated.server.send("GET".parse().unwrap(), "/api/vms", &[ana]).await;
+    assert_eq!(list.status, 200, "the proxy proves who it is again");
+}
