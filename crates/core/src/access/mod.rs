@@ -32,7 +32,7 @@ pub struct UserInfo {
 
 impl UserInfo {
     /// Returns the namespace of a service account; `None` for every other user.
-    fn account_namespace(&self) -> Option<&str> {
+    pub fn account_namespace(&self) -> Option<&str> {
         let account = self.name.strip_prefix("system:serviceaccount:")?;
         account.split_once(':').map(|(namespace, _)| namespace)
     }

@@ -15,7 +15,6 @@ use tokio::time::Instant;
 
 use super::{
     audit::{self, AuditedRequest},
-    audit_notes::note_request,
     cookie,
     credential::{NoViewer, has_token},
     forms,
@@ -137,7 +136,7 @@ async fn answer(
         let is_download = ["/api/vms.csv", "/api/vms.json"].contains(&path);
         let event = if is_download { audit::Event::Download } else { audit::Event::Api };
         let route = route.as_ref().map_or("", MatchedPath::as_str);
-        note_request(
+        sign_in.requests.note(
             event,
             &user,
             &AuditedRequest { peer, route, status: response.status(), took: begun.elapsed() },

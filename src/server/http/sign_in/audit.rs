@@ -9,7 +9,7 @@ use crate::server::{http::peer::Peer, log::AUDIT};
 use wukong_core::access::UserInfo;
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     SignIn,
     /// A provider said again who it is.
@@ -73,6 +73,12 @@ pub fn asked(event: Event, viewer: &AuditedViewer<'_>, asked: &AuditedRequest<'_
         late = viewer.is_late,
         ms = asked.took.as_millis() as u64,
     );
+}
+
+/// Notes how many lines about a user were not written. `user` is the group of service accounts if these count together,
+/// and `None` if these are several users.
+pub fn left_out(event: Event, user: Option<&str>, left_out: u64) {
+    tracing::info!(target: AUDIT, event = event.name(), user, left_out);
 }
 
 /// Why somebody was refused.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::http::{Method, request::Parts};
 
 use super::{
-    audit::{self, AuditedRequest},
+    audit,
     auth_proxy::ProvenIdentity,
     credential::{Credential, NoViewer},
     paths::SIGN_IN,
     service::SignIn,
     session::{Proof, Session},
-    viewer::SignedIn,
 };
 use crate::server::http::peer::Peer;
 use wukong_core::access::UserInfo;
@@ -61,16 +60,4 @@ impl SignIn {
 pub fn note_proxy_sign_out(proven: &ProvenIdentity, peer: Option<Peer>) {
     let session = Credential::Proxy(proven.clone()).hash_text();
     audit::session(audit::Event::SignOut, Some(&proven.user), Some(&session), peer);
-}
-
-/// Notes what somebody who is signed in asked for.
-pub fn note_request(event: audit::Event, viewer: &SignedIn, request: &AuditedRequest<'_>) {
-    let viewer = audit::AuditedViewer {
-        user: viewer.user(),
-        mode: viewer.credential.mode_code(),
-        session: viewer.credential.hash_text(),
-        namespaces: viewer.standing.scope.namespaces(),
-        is_late: viewer.standing.is_late,
-    };
-    audit::asked(event, &viewer, request);
 }

@@ -14,6 +14,7 @@ use super::{
     limits::Limits,
     oidc::Oidc,
     refusals::Refusals,
+    requests::Requests,
     session::{SESSION_ENDS, Session, SessionKeys, seconds_now},
     tokens::Tokens,
 };
@@ -42,6 +43,7 @@ pub struct SignIn {
     over_tls: bool,
     pub limits: Limits,
     pub refusals: Refusals,
+    pub requests: Requests,
     /// The provider at which people sign in, if there is one.
     pub oidc: Option<Arc<Oidc>>,
     /// The proxy through which people come, if there is one.
@@ -66,6 +68,7 @@ impl SignIn {
             over_tls: false,
             limits: Limits::default(),
             refusals: Refusals::default(),
+            requests: Requests::default(),
             oidc: None,
             auth_proxy: None,
         }
@@ -101,6 +104,7 @@ impl SignIn {
             self.tokens.tidy();
             self.limits.tidy();
             self.refusals.tidy();
+            self.requests.tidy();
             self.look_at_peers().await;
             let Some(path) = &key_file else { continue };
             let read = SessionKeys::read(path).await.map_err(|error| format!("{error:#}"));

@@ -7,7 +7,14 @@ use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 
 use super::fixture::*;
-use crate::server::{http::tests::fixture::vm, log::AUDIT};
+use crate::server::{
+    config::HttpConfig,
+    http::{
+        sign_in::{SessionKeys, SignIn},
+        tests::fixture::{Server, vm},
+    },
+    log::AUDIT,
+};
 
 /// The lines that this thread logs.
 #[derive(Clone, Default)]
@@ -79,4 +86,49 @@ async fn every_guess_is_noted_whatever_limits_are_reached_and_nothing_else_is_a_
     let refused = lines.events("refused");
     assert_eq!(refused.len(), 10, "{refused:?}");
     assert!(refused.iter().any(|line| line["why"] == "limit"), "{refused:?}");
+}
+
+/// One user, or one tenant with many accounts, could push everything else out of a log that is kept to a size.
+#[tokio::test(start_paused = true)]
+async fn a_user_fills_no_log_and_what_is_left_out_is_counted() {
+    const ACCOUNTS: [&str; 2] = ["system:serviceaccount:lab:a", "system:serviceaccount:lab:b"];
+    const TOKENS: [&str; 2] = ["token-a", "token-b"];
+    let lines = Lines::default();
+    let server = Server::with(vec![vm("shop", "web")], HttpConfig::default());
+    let gated = Gated::over(server, None, SessionKeys::of_this_process(), SignIn::without_limits);
+    let _log = lines.record();
+    for user in ["ana", ACCOUNTS[0], ACCOUNTS[1]] {
+        gated.kubernetes.add_user(user);
+        gated.kubernetes.allow_rows(user, "shop");
+    }
+    // The names of accounts are no tokens.
+    for (user, token) in ACCOUNTS.into_iter().zip(TOKENS) {
+        gated.kubernetes.add_token(user, token);
+    }
+    let ask = async |users: &[&str], url: &str| {
+        for at in 0..90 {
+            let answer = gated.get_as(users[at % users.len()], url).await;
+            assert_eq!(answer.status, 200);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    ask(&["ana"], "/api/stats").await;
+    ask(&["ana"], "/api/vms.csv").await;
+    ask(&TOKENS, "/api/stats").await;
+    let written = |event: &str, user: &str| {
+        let events = lines.events(event);
+        events.iter().filter(|event| event["user"].as_str().is_some_and(|of| of.starts_with(user))).count()
+    };
+    assert_eq!(
+        (written("api", "ana"), written("download", "ana"), written("api", ACCOUNTS[0])),
+        (60, 60, 30)
+    );
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    gated.server.app.sign_in.as_ref().unwrap().requests.tidy();
+    let left_out = |event: &str, user: &str| {
+        let events = lines.events(event).into_iter().filter(|line| line["user"] == user);
+        events.filter_map(|line| line["left_out"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!((left_out("api", "ana"), left_out("download", "ana")), (vec![30], vec![30]));
+    assert_eq!(left_out("api", "system:serviceaccounts:lab"), [30]);
 }
