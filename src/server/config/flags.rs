@@ -150,7 +150,8 @@ pub struct HttpFlags {
     #[arg(default_value = "127.0.0.1:8081", value_parser = parse::listen)]
     pub listen: Listen,
     /// Accepted Host headers, comma-separated, each with or without a port; * accepts all. A loopback address
-    /// always accepts localhost, 127.0.0.1 and [::1]. If the flag is not set, any other address accepts all
+    /// always accepts localhost, 127.0.0.1, [::1] and the host of --public-url. If the flag is not set, any
+    /// other address accepts all
     #[arg(long, value_name = "HOSTS", env = "WUKONG_ALLOWED_HOSTS", hide_env_values = true)]
     #[arg(value_parser = parse::hosts)]
     pub allowed_hosts: Option<AllowedHosts>,
@@ -185,8 +186,8 @@ pub struct TlsFlags {
 pub struct SignInFlags {
     /// How people sign in, comma-separated: token asks for a Kubernetes token and shows the VMs that its user
     /// may list; oidc leads to an OpenID Connect provider; proxy trusts an authenticating proxy in front that proves itself;
-    /// none, alone, shows every VM to everybody. If the flag is not set, a loopback address has none, and any
-    /// other address is refused
+    /// none, alone, shows every VM to everybody. If the flag is not set, a loopback address has none; any other
+    /// address is refused, as are --public-url and --trusted-proxies, by which others come
     #[arg(long, value_name = "MODES", env = "WUKONG_SIGN_IN", hide_env_values = true)]
     #[arg(value_parser = parse::sign_in_modes)]
     pub sign_in: Option<SignInModes>,

@@ -34,6 +34,7 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
         None => {
             check_budget(&flags.serve.collect)?;
             check_sign_in(&flags.serve)?;
+            check_unused_modes(&flags.serve.sign_in)?;
             check_oidc(&flags.serve.sign_in)?;
             check_auth_proxy(&flags.serve.sign_in, &flags.serve.http.tls)?;
             let log = log(&flags.serve.log, rust_log)?;
@@ -50,6 +51,7 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
         // The log of `check` is off unless RUST_LOG is set: the report says everything that went wrong.
         Some(flags::Command::Check(check)) => {
             check_budget(&check.collect)?;
+            check_unused_modes(&check.sign_in)?;
             check_oidc(&check.sign_in)?;
             check_auth_proxy(&check.sign_in, &check.tls)?;
             let filter = if rust_log.trim().is_empty() { "off" } else { rust_log };
@@ -91,15 +93,49 @@ fn check_budget(flags: &CollectFlags) -> Result<(), Error> {
 
 /// Nobody serves every VM to a network by mistake.
 fn check_sign_in(flags: &ServeFlags) -> Result<(), Error> {
-    let listen = flags.http.listen;
-    if flags.sign_in.sign_in.is_some() || listen.is_loopback() {
+    let sign_in = &flags.sign_in;
+    if sign_in.sign_in.is_some() {
         return Ok(());
     }
+    let Some(way_in) = way_in(flags) else { return Ok(()) };
     let message = format!(
-        "--sign-in (WUKONG_SIGN_IN) is required, since other machines can reach --listen {listen}: token \
-         asks for a Kubernetes token, none shows every VM to everybody"
+        "--sign-in (WUKONG_SIGN_IN) is required, since other machines can reach {way_in}: token asks for a \
+         Kubernetes token, none shows every VM to everybody"
     );
     Err(Error::raw(ErrorKind::MissingRequiredArgument, message))
+}
+
+/// Returns by what other machines reach the server; `None` if nothing says that they do.
+fn way_in(flags: &ServeFlags) -> Option<String> {
+    let (listen, public_url) = (flags.http.listen, flags.sign_in.public_url.as_ref());
+    if !listen.is_loopback() {
+        return Some(format!("--listen {listen}"));
+    }
+    if public_url.is_some_and(|url| !url.is_this_machine()) {
+        return Some("--public-url (WUKONG_PUBLIC_URL)".to_owned());
+    }
+    // A proxy on this machine lets others in.
+    let is_proxied = flags.http.trusted_proxies.is_some();
+    is_proxied.then(|| "the proxies of --trusted-proxies (WUKONG_TRUSTED_PROXIES)".to_owned())
+}
+
+/// Whoever configures a provider or a proxy wants people to sign in there.
+fn check_unused_modes(flags: &SignInFlags) -> Result<(), Error> {
+    let has = |mode| flags.sign_in.as_ref().is_some_and(|modes| modes.has(mode));
+    let proxy = &flags.auth_proxy;
+    for (is_set, mode, flag) in [
+        (flags.oidc.oidc_issuer.is_some(), SignInMode::Oidc, "--oidc-issuer (WUKONG_OIDC_ISSUER)"),
+        (proxy.proxy_issuer.is_some(), SignInMode::Proxy, "--proxy-issuer (WUKONG_PROXY_ISSUER)"),
+        (proxy.proxy_client_ca.is_some(), SignInMode::Proxy, "--proxy-client-ca (WUKONG_PROXY_CLIENT_CA)"),
+    ] {
+        if is_set && !has(mode) {
+            let code = mode.code();
+            let message =
+                format!("{flag} needs --sign-in={code} (WUKONG_SIGN_IN): nobody signs in there without it");
+            return Err(Error::raw(ErrorKind::MissingRequiredArgument, message));
+        }
+    }
+    Ok(())
 }
 
 /// A provider leads people back to an address that it knows, over a connection that nobody reads.

@@ -19,10 +19,10 @@ use i18n::msg;
 pub struct Hosts(Option<Arc<[Host]>>);
 
 impl Hosts {
-    /// Decides which hosts are answered. On a loopback listener these are the machine's own names and the
-    /// configured ones. On any other listener the program cannot know its names, so every host is answered
+    /// Decides which hosts are answered. On a loopback listener these are the machine's own names, the host of
+    /// `--public-url`, and the configured ones. On any other listener the program cannot know its names, so every host is answered
     /// unless some are configured.
-    pub fn new(allowed: &AllowedHosts, listener: Option<IpAddr>) -> Self {
+    pub fn new(allowed: &AllowedHosts, public: Option<&str>, listener: Option<IpAddr>) -> Self {
         let loopback = listener.map(|address| address.to_canonical()).filter(IpAddr::is_loopback);
         let named: &[String] = match (allowed, loopback) {
             (AllowedHosts::Every, _) | (AllowedHosts::ByListener, None) => return Self(None),
@@ -30,7 +30,8 @@ impl Hosts {
             (AllowedHosts::Named(hosts), _) => hosts,
         };
         let own = loopback.into_iter().flat_map(own_hosts);
-        Self(Some(own.chain(named.iter().filter_map(|host| Host::parse(host))).collect()))
+        let others = named.iter().map(String::as_str).chain(public);
+        Self(Some(own.chain(others.filter_map(Host::parse)).collect()))
     }
 
     /// Refuses a request for another host. Probes are exempt, since they send the pod's address as host.
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn only_the_named_hosts_are_answered() {
-        let hosts = Hosts::new(&named(&["dash.example.com", "x:8443", "[::1]"]), listener("0.0.0.0"));
+        let hosts = Hosts::new(&named(&["dash.example.com", "x:8443", "[::1]"]), None, listener("0.0.0.0"));
         for (host, want) in [
             ("dash.example.com", 200),
             ("DASH.example.com:9999", 200),
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn a_loopback_listener_answers_to_this_machine_alone() {
         for address in ["127.0.0.1", "::1", "127.0.0.5", "::ffff:127.0.0.1"] {
-            let hosts = Hosts::new(&AllowedHosts::ByListener, listener(address));
+            let hosts = Hosts::new(&AllowedHosts::ByListener, None, listener(address));
             for (host, want) in [
                 ("localhost", 200),
                 ("LOCALHOST:8081", 200),
@@ -232,13 +233,13 @@ mod tests {
             assert_eq!(status(&hosts, &["localhost"], "http://evil.example/api/vms"), 421);
             assert_eq!(status(&hosts, &["evil.example"], "/readyz"), 200);
         }
-        let hosts = Hosts::new(&AllowedHosts::ByListener, listener("127.0.0.5"));
+        let hosts = Hosts::new(&AllowedHosts::ByListener, None, listener("127.0.0.5"));
         assert_eq!(status(&hosts, &["127.0.0.5:8081"], "/"), 200, "its own address");
     }
 
     #[test]
     fn what_is_named_adds_to_the_names_of_a_loopback_listener() {
-        let hosts = Hosts::new(&named(&["dash.example:443"]), listener("127.0.0.1"));
+        let hosts = Hosts::new(&named(&["dash.example:443"]), None, listener("127.0.0.1"));
         for (host, want) in
             [("localhost:8081", 200), ("dash.example:443", 200), ("dash.example", 421), ("evil.example", 421)]
         {
@@ -255,7 +256,7 @@ mod tests {
             (AllowedHosts::ByListener, listener("::")),
             (AllowedHosts::ByListener, listener("10.0.0.7")),
         ] {
-            let hosts = Hosts::new(&allowed, address);
+            let hosts = Hosts::new(&allowed, None, address);
             assert_eq!(status(&hosts, &["evil.example"], "/"), 200, "{allowed:?} {address:?}");
         }
     }

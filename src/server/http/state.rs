@@ -40,6 +40,8 @@ pub struct App {
     /// Whether browsers come over TLS, which this server or a proxy speaks.
     pub is_https: bool,
     allowed_hosts: Arc<AllowedHosts>,
+    /// The host of `--public-url`.
+    public_host: Option<Arc<str>>,
     options: LeptosOptions,
 }
 
@@ -54,18 +56,19 @@ impl App {
             assets: Arc::new(assets.below(&base)),
             limits: Arc::default(),
             proxies: TrustedProxies::new(&http.trusted_proxies),
-            hosts: Hosts::new(&http.allowed_hosts, None),
+            hosts: Hosts::new(&http.allowed_hosts, None, None),
             base: BasePath(base.into()),
             sign_in: None,
             is_https: http.is_https(),
             allowed_hosts: Arc::new(http.allowed_hosts.clone()),
+            public_host: http.sign_in.public_url.as_ref().map(|url| url.host().into()),
             options: LeptosOptions::builder().output_name("wukong-dashboard").build(),
         }
     }
 
     /// Returns the same state for a listener, whose address decides which hosts are answered.
     pub fn listening_on(self, listener: IpAddr) -> Self {
-        Self { hosts: Hosts::new(&self.allowed_hosts, Some(listener)), ..self }
+        Self { hosts: Hosts::new(&self.allowed_hosts, self.public_host.as_deref(), Some(listener)), ..self }
     }
 
     /// Returns the same state with another pace of events.

@@ -249,7 +249,9 @@ fn a_star_accepts_every_host_and_an_empty_list_depends_on_the_listener() {
 
 #[test]
 fn trusted_proxies_are_networks_and_single_addresses() {
-    let proxies = config(&["--trusted-proxies=10.42.0.0/16, 192.0.2.7,fd00::/8"]).http.trusted_proxies;
+    let proxies = config(&["--sign-in=token", "--trusted-proxies=10.42.0.0/16, 192.0.2.7,fd00::/8"])
+        .http
+        .trusted_proxies;
     assert_eq!(
         proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["10.42.0.0/16", "192.0.2.7/32", "fd00::/8"]
@@ -370,7 +372,7 @@ fn the_public_url_has_a_path_of_one_spelling() {
         ("https://ops.example/vms/", "/vms"),
         ("http://localhost:8080/a/b-c._~1/", "/a/b-c._~1"),
     ] {
-        let public_url = config(&["--public-url", url]).http.sign_in.public_url.unwrap();
+        let public_url = config(&["--sign-in=token", "--public-url", url]).http.sign_in.public_url.unwrap();
         assert_eq!(public_url.base_path(), base, "{url}");
     }
     for path in [

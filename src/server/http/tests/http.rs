@@ -6,7 +6,7 @@ use axum::{Router, body::Body, http::Method, http::Request, routing::get};
 
 use super::fixture::*;
 use crate::server::{
-    config::{AllowedHosts, HttpConfig},
+    config::{AllowedHosts, HttpConfig, PublicUrl, SignInConfig},
     http::{App, Assets, layers, reader::Reader, router},
 };
 use wukong_core::{Snapshot, frame::Identity};
@@ -209,6 +209,20 @@ async fn a_loopback_listener_refuses_unknown_host_names() {
             let want = if path == "/nope" && want == 200 { 404 } else { want };
             assert_eq!(answer.status, want, "{host} {path}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_loopback_listener_answers_to_the_host_of_the_public_url() {
+    let public_url = Some(PublicUrl::new("https://vms.example:8443".parse().unwrap()).unwrap());
+    let sign_in = SignInConfig { public_url, ..SignInConfig::default() };
+    let http = HttpConfig::default().with_sign_in(sign_in);
+    let Server { app, snapshots, .. } = Server::with(vec![vm("shop", "web")], http);
+    let app = app.listening_on([127, 0, 0, 1].into());
+    let server = Server { router: router(app.clone()), app, snapshots };
+    for (host, want) in [("vms.example:8443", 200), ("vms.example", 200), ("evil.example", 421)] {
+        let answer = server.send(Method::GET, "/api/vms", &[("host", host)]).await;
+        assert_eq!(answer.status, want, "{host}");
     }
 }
 

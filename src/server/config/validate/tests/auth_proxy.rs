@@ -33,7 +33,6 @@ fn a_proxy_proves_itself_in_one_of_two_ways() {
     );
     assert!(refusal(&CERTIFICATE[..3]).contains("--tls-cert (WUKONG_TLS_CERT)"));
     refusal(&[&ASSERTION[..], &CERTIFICATE[1..]].concat());
-    assert!(config(&ASSERTION[1..]).http.sign_in.auth_proxy.is_none(), "nobody signs in");
 }
 
 #[test]
@@ -82,12 +81,7 @@ fn the_listener_asks_for_the_certificate_of_the_proxy_alone() {
         ("proxy.example", "x-forwarded-user")
     );
     assert_eq!(config.http.tls.unwrap().client_ca, Some("/ca".into()));
-    let plain = super::config(&[
-        "--tls-cert=/crt",
-        "--tls-key=/key",
-        "--proxy-client-ca=/ca",
-        "--proxy-client-name=a",
-    ]);
+    let plain = super::config(&["--tls-cert=/crt", "--tls-key=/key"]);
     assert_eq!(plain.http.tls.unwrap().client_ca, None, "without the mode nobody is asked");
     refusal(&[&CERTIFICATE[..2], &CERTIFICATE[3..], &["--proxy-client-name=a b"]].concat());
 }

@@ -33,7 +33,6 @@ fn what_a_sign_in_at_a_provider_needs_is_required() {
         let public_url = format!("--public-url={public_url}");
         assert!(config(&line("--public-url", &[&public_url])).http.sign_in.oidc.is_some(), "{public_url}");
     }
-    assert!(config(&["--oidc-issuer=https://sso.example"]).http.sign_in.oidc.is_none(), "nobody signs in");
 }
 
 #[test]

@@ -18,9 +18,35 @@ fn nobody_serves_every_vm_to_a_network_by_mistake() {
     for near in ["127.0.0.1:8081", "[::1]:8081", "127.0.0.5:1", "[::ffff:127.0.0.1]:1"] {
         assert!(config(&["--listen", near]).http.sign_in.modes.is_none(), "{near}");
     }
+    // Or by a proxy on this machine.
+    for flag in ["--public-url=https://vms.example", "--trusted-proxies=127.0.0.1"] {
+        let refused = refusal(&[flag]);
+        assert!(refused.contains("--sign-in (WUKONG_SIGN_IN) is required"), "{refused}");
+        assert!(refused.contains(flag.split('=').next().unwrap()), "{refused}");
+        assert!(config(&[flag, "--sign-in=none"]).http.sign_in.modes.is_none(), "{flag}");
+    }
+    assert!(config(&["--public-url=http://localhost:8081"]).http.sign_in.modes.is_none());
     let twice = config(&["--sign-in= token,,token "]).http.sign_in.modes;
     assert_eq!(twice, [SignInMode::Token].into_iter().collect());
     assert!(refusal(&["--sign-in=saml"]).contains("token, oidc, proxy"));
-    let url = config(&["--public-url= https://vms.example:8443/ "]).http.sign_in.public_url.unwrap();
+    let url = config(&["--sign-in=token", "--public-url= https://vms.example:8443/ "])
+        .http
+        .sign_in
+        .public_url
+        .unwrap();
     assert_eq!((url.is_https(), url.origin()), (true, "https://vms.example:8443".to_owned()));
+}
+
+#[test]
+fn a_provider_or_a_proxy_that_nobody_signs_in_at_is_a_mistake() {
+    for (flags, mode) in [
+        (&["--oidc-issuer=https://sso.example"][..], "oidc"),
+        (&["--proxy-issuer=https://sso.example", "--proxy-audience=x"], "proxy"),
+        (&["--proxy-client-ca=/ca.crt", "--proxy-client-name=proxy.example"], "proxy"),
+    ] {
+        for given in [&[][..], &["--sign-in=token"], &["--sign-in=none"]] {
+            let refused = refusal(&[flags, given].concat());
+            assert!(refused.contains(&format!("needs --sign-in={mode} (WUKONG_SIGN_IN)")), "{refused}");
+        }
+    }
 }
