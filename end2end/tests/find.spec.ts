@@ -52,7 +52,7 @@ test.describe("with and without a script", () => {
     await expect(page.getByRole("link", { name: /^IP\b/ }), "a column without room is not offered").toBeHidden();
     await page.setViewportSize({ width: 1920, height: 900 });
     await page.getByRole("link", { name: /^IP\b.*hide/ }).click();
-    await expect(page).toHaveURL(/columns=namespace,status,node,cpu,memory,disk,age/);
+    await expect(page).toHaveURL(/columns=namespace,status,node,cpu,memory,guest-memory,disk,network,storage,operations,latency,contention,age/);
     await expect(head(page, "IP")).toHaveCount(0);
     await page.goto("/?view=table");
     await expect(head(page, "Namespace")).toHaveCount(1);

@@ -3,7 +3,7 @@
 use i18n::t;
 use model::{
     Millis,
-    figure::{Basis, Layer, Sample},
+    figure::{Basis, Layer, Sample, Source},
     format::grouped,
     query::{Order, PAGE_SIZE, Query, Sort},
 };
@@ -84,17 +84,28 @@ pub fn sort(sort: Sort) -> &'static str {
         Sort::CpuUsed => t!(list.cpu_used),
         Sort::MemoryUsed => t!(list.memory_used),
         Sort::DiskUsed => t!(list.disk_used),
+        Sort::GuestMemory => t!(list.guest_memory),
+        Sort::Network => t!(list.network),
+        Sort::Storage => t!(list.storage),
+        Sort::Operations => t!(list.operations),
+        Sort::Latency => t!(list.latency),
+        Sort::Contention => t!(list.contention),
         Sort::Age => t!(list.age),
     }
 }
 
 /// Where a sample comes from: `metrics.k8s.io, 15 s window`.
 pub fn provenance(sample: &Sample) -> String {
-    let source = sample.source.name();
-    if sample.window_ms == 0 {
+    origin(sample.source, sample.window_ms)
+}
+
+/// A source, and the time over which its rates are averages, if they are rates.
+pub fn origin(source: Source, window_ms: u32) -> String {
+    let source = source.name();
+    if window_ms == 0 {
         return source.to_owned();
     }
-    t!(figure.window, source = source, span = span(sample.window_ms.into()))
+    t!(figure.window, source = source, span = span(window_ms.into()))
 }
 
 /// What a disk figure describes, if that is not the volume's own image; empty if it is.
@@ -126,7 +137,9 @@ fn lower(label: &str) -> String {
     if label.bytes().take(2).all(|b| b.is_ascii_uppercase()) {
         label.to_owned()
     } else {
-        label.to_ascii_lowercase()
+        // The rest may be a name: `Disk I/O`.
+        let first = label.chars().next().map_or(0, char::len_utf8);
+        [&label[..first].to_ascii_lowercase(), &label[first..]].concat()
     }
 }
 
@@ -143,6 +156,7 @@ mod tests {
         assert_eq!(range(1, 0), "none");
         assert_eq!(list(&["CPU", "Memory"]), "CPU, memory");
         assert_eq!(list(&["Memory", "CPU"]), "Memory, CPU");
+        assert_eq!(list(&["Memory", "Disk I/O", "磁盘 I/O"]), "Memory, disk I/O, 磁盘 I/O");
         assert_eq!(vms(1), "1 VM");
     }
 

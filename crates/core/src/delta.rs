@@ -24,12 +24,14 @@ pub enum Outcome<C> {
 /// Compares two home pages.
 pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
     // Destructured, so that a new field does not compile until it is handled here.
-    let HomeView { frame, totals, query: _, matching: _, pages: _, vms, sparklines, facets, map } = after;
+    let HomeView { frame, totals, query: _, matching: _, pages: _, vms, sparklines, activity, facets, map } =
+        after;
     let Some(frame_change) = frame_change(&before.frame, frame) else { return Outcome::Other };
     let change = HomeChange {
         totals: (before.totals != *totals).then_some(*totals),
         extent: (extent(before) != extent(after)).then(|| extent(after)),
-        rows: ((&before.vms, &before.sparklines) != (vms, sparklines)).then(|| slots(before, after)),
+        rows: ((&before.vms, &before.sparklines, &before.activity) != (vms, sparklines, activity))
+            .then(|| slots(before, after)),
         facets: (before.facets != *facets).then(|| facets.clone()),
         map: (before.map != *map).then(|| map.clone()),
         frame: frame_change,
@@ -48,8 +50,9 @@ pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
     let Some(frame) = frame_change(&before.frame, &after.frame) else { return Outcome::Other };
     let vm = (before.vm != after.vm).then(|| after.vm.clone());
     let details = (before.details != after.details).then(|| after.details.clone());
-    let same = vm.is_none() && details.is_none() && is_same(&before.frame, &frame);
-    if same { Outcome::Same } else { Outcome::Change(VmChange { frame, vm, details }) }
+    let health = (before.health != after.health).then(|| after.health.clone());
+    let same = vm.is_none() && details.is_none() && health.is_none() && is_same(&before.frame, &frame);
+    if same { Outcome::Same } else { Outcome::Change(VmChange { frame, vm, details, health }) }
 }
 
 /// Compares two sources pages.
@@ -95,11 +98,14 @@ fn extent(view: &HomeView) -> Extent {
 fn slots(before: &HomeView, after: &HomeView) -> Vec<Slot> {
     let places: HashMap<_, usize> = before.vms.iter().map(VmSummary::key).zip(0..).collect();
     let slot = |(place, vm): (usize, &VmSummary)| {
-        let sparkline = after.sparklines.get(place);
-        let same = |from: &usize| before.vms[*from] == *vm && before.sparklines.get(*from) == sparkline;
+        let (sparkline, activity) = (after.sparklines.get(place), after.activity.get(place));
+        let same = |from: &usize| {
+            before.vms[*from] == *vm
+                && (before.sparklines.get(*from), before.activity.get(*from)) == (sparkline, activity)
+        };
         match places.get(&vm.key()).copied().filter(same).and_then(|from| from.try_into().ok()) {
             Some(from) => Slot::Old(from),
-            None => Slot::New(Box::new(vm.clone()), sparkline.cloned()),
+            None => Slot::New(Box::new(vm.clone()), sparkline.cloned(), activity.copied()),
         }
     };
     after.vms.iter().enumerate().map(slot).collect()

@@ -27,14 +27,14 @@ use super::{
 use model::{
     Millis,
     activity::Activity,
-    figure::{Missing, Unit},
+    figure::{Missing, Sample, Unit},
     groups::Node,
     message::Message,
     quantity::Quantity,
     reason::Reason,
     source::{SourceId, SourceState},
     totals::Totals,
-    vm::{Guest, Kind, Status, Vm, VmSummary},
+    vm::{Guest, Kind, Status, Usage, Vm, VmSummary},
 };
 
 /// Indexes over the `ClusterState`, for lookups of every VM.
@@ -177,6 +177,8 @@ impl ClusterState {
         let guest = self.guest(entry, running, now);
         // What virt-handler says of the guest's memory comes before what Prometheus has from it.
         let guest = Guest { memory: Self::counted_memory(&activity).or(guest.memory), ..guest };
+        let usage = Usage { guest_memory: fresh_percent(guest.memory.as_ref()), ..summary.usage };
+        let summary = VmSummary { usage, ..summary };
         let vm = describe(entry, summary, (volumes, guest), context.pod.ok());
         let migrations = indexes.migrations.find(namespace, entry.vm_name);
         Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, activity, migrations, ..vm }
@@ -236,6 +238,10 @@ impl ClusterState {
         };
         indexes.launchers.find(query, |prefix| indexes.shared.contains(query.namespace, prefix))
     }
+}
+
+fn fresh_percent(memory: Option<&Sample>) -> Option<u64> {
+    memory.filter(|sample| !sample.stale).map(Sample::percent)
 }
 
 /// Runs both functions in parallel on two threads.

@@ -4,6 +4,7 @@
 pub mod access;
 mod activity;
 mod allocation;
+pub mod amounts;
 mod apply;
 pub mod attention;
 pub mod backfill;
@@ -31,6 +32,7 @@ pub mod map;
 mod migrations;
 pub mod observation;
 mod pods;
+pub mod problems;
 pub mod rates;
 mod readings;
 mod receipt;

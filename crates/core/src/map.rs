@@ -20,7 +20,7 @@ pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
         cells: vms.iter().map(|vm| Cell::of(&vm.summary, figure(&vm.summary, color)).byte()).collect(),
         marks: vms.chunks(BLOCK).map(hash_names).collect(),
         used: used(&vms, color),
-        attention: vms.iter().filter(|vm| needs_attention(&vm.summary)).count() as u32,
+        attention: vms.iter().filter(|vm| needs_attention(vm)).count() as u32,
     };
     let mut groups: Vec<MapGroup> = grouped(matching, by).into_iter().map(group).collect();
     // VMs that are on no node come last.

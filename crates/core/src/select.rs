@@ -14,7 +14,7 @@ use model::{
     vm::{Status, Vm, VmSummary},
 };
 
-use super::{Visible, attention::needs_attention};
+use super::{Visible, amounts, attention::needs_attention};
 
 /// The VMs that match, by name and namespace as in the snapshot until they are sorted.
 pub struct Selection<'a> {
@@ -48,24 +48,30 @@ impl<'a> Selection<'a> {
         match query.sort {
             Sort::Name if order == Order::Desc => vms.reverse(),
             Sort::Name => {}
-            Sort::Namespace => by(vms, order, |vm| Some(vm.namespace.as_str())),
-            Sort::Node => by(vms, order, |vm| Some(vm.node.as_str()).filter(|node| !node.is_empty())),
-            Sort::Status => by(vms, order, |vm| Some(urgency(vm.status))),
-            Sort::Cpu => by(vms, order, |vm| percent(&vm.usage.cpu)),
-            Sort::Memory => by(vms, order, |vm| percent(&vm.usage.memory)),
-            Sort::Disk => by(vms, order, |vm| percent(&vm.usage.disk)),
-            Sort::CpuUsed => by(vms, order, |vm| used(&vm.usage.cpu)),
-            Sort::MemoryUsed => by(vms, order, |vm| used(&vm.usage.memory)),
-            Sort::DiskUsed => by(vms, order, |vm| used(&vm.usage.disk)),
+            Sort::Namespace => by(vms, order, |vm| Some(vm.summary.namespace.as_str())),
+            Sort::Node => by(vms, order, |vm| Some(vm.summary.node.as_str()).filter(|node| !node.is_empty())),
+            Sort::Status => by(vms, order, |vm| Some(urgency(vm.summary.status))),
+            Sort::Cpu => by(vms, order, |vm| percent(&vm.summary.usage.cpu)),
+            Sort::Memory => by(vms, order, |vm| percent(&vm.summary.usage.memory)),
+            Sort::Disk => by(vms, order, |vm| percent(&vm.summary.usage.disk)),
+            Sort::CpuUsed => by(vms, order, |vm| used(&vm.summary.usage.cpu)),
+            Sort::MemoryUsed => by(vms, order, |vm| used(&vm.summary.usage.memory)),
+            Sort::DiskUsed => by(vms, order, |vm| used(&vm.summary.usage.disk)),
+            Sort::GuestMemory => by(vms, order, |vm| amounts::guest_memory(vm).known()),
+            Sort::Network => by(vms, order, |vm| amounts::network(vm).known()),
+            Sort::Storage => by(vms, order, |vm| amounts::storage(vm).known()),
+            Sort::Operations => by(vms, order, |vm| amounts::operations(vm).known()),
+            Sort::Latency => by(vms, order, |vm| amounts::latency(vm).known()),
+            Sort::Contention => by(vms, order, |vm| amounts::contention(vm).known()),
             // Of two samples, the one that was taken earlier is older.
-            Sort::Age => by(vms, order, |vm| vm.oldest().map(Reverse)),
+            Sort::Age => by(vms, order, |vm| vm.summary.oldest().map(Reverse)),
         }
     }
 }
 
 /// Sorts by a key. The sort is stable and the VMs come sorted by name, so equal ones stay in that order.
-fn by<'a, K: Ord>(vms: &mut [&'a Arc<Vm>], order: Order, key: impl Fn(&'a VmSummary) -> Option<K>) {
-    let mut keyed: Vec<(Option<K>, &Arc<Vm>)> = vms.iter().map(|vm| (key(&vm.summary), *vm)).collect();
+fn by<'a, K: Ord>(vms: &mut [&'a Arc<Vm>], order: Order, key: impl Fn(&'a Vm) -> Option<K>) {
+    let mut keyed: Vec<(Option<K>, &Arc<Vm>)> = vms.iter().map(|vm| (key(vm), *vm)).collect();
     keyed.sort_by(|(a, _), (b, _)| compare(a, b, order));
     for (place, (_, vm)) in vms.iter_mut().zip(keyed) {
         *place = vm;
@@ -122,7 +128,7 @@ impl<'a> Filter<'a> {
 
     fn check(&self, vm: &Vm) -> Checks {
         let (query, summary) = (self.query, &vm.summary);
-        let needs_attention = needs_attention(summary);
+        let needs_attention = needs_attention(vm);
         Checks {
             text: self.text.is_empty() || self.finds(vm),
             namespace: query.namespace.is_empty() || summary.namespace == query.namespace,

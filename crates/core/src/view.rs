@@ -13,10 +13,10 @@ use model::{
 };
 
 use super::{
-    Visible,
+    Visible, amounts,
     details::details,
     frame::{Identity, frame},
-    map,
+    map, problems,
     select::Selection,
 };
 
@@ -31,15 +31,20 @@ pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) 
     selection.sort(query);
     let pages = (selection.vms.len() as u32).div_ceil(PAGE_SIZE).max(1);
     let page = query.page.clamp(1, pages);
-    let vms = selection.vms.iter().skip(((page - 1) * PAGE_SIZE) as usize).take(PAGE_SIZE as usize);
+    let vms = || selection.vms.iter().skip(((page - 1) * PAGE_SIZE) as usize).take(PAGE_SIZE as usize);
+    let activity = match query.view {
+        ViewKind::Table => vms().map(|vm| amounts::row(vm)).collect(),
+        ViewKind::Cards | ViewKind::Map => Vec::new(),
+    };
     HomeView {
         frame: frame(visible, identity, now),
         totals: *visible.totals(),
         query: Query { page, ..query.clone() },
         matching,
         pages,
-        vms: vms.map(|vm| vm.summary.clone()).collect(),
+        vms: vms().map(|vm| vm.summary.clone()).collect(),
         sparklines: Vec::new(),
+        activity,
         facets: selection.facets,
         map,
     }
@@ -54,8 +59,12 @@ pub fn map_names(visible: &Visible, query: &Query, group: &str, block: u32) -> M
 /// Returns the page of one VM; its `vm` is `None` if the VM is not known.
 pub fn vm(visible: &Visible, identity: &Identity, namespace: &str, name: &str, now: Millis) -> VmView {
     let vm = find(visible, namespace, name);
-    let details = vm.map(|vm| details(vm, visible.sources())).unwrap_or_default();
-    VmView { frame: frame(visible, identity, now), vm: vm.cloned(), details }
+    VmView {
+        frame: frame(visible, identity, now),
+        vm: vm.cloned(),
+        details: vm.map(|vm| details(vm, visible.sources())).unwrap_or_default(),
+        health: vm.map(problems::health).unwrap_or_default(),
+    }
 }
 
 /// Finds a VM by namespace and name; if several kinds share the name, the first one.

@@ -11,6 +11,7 @@ use model::{
     source::SourceHealth,
     view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
     vm::{Reading, Usage, Vm, VmSummary, Volume},
+    vm_health::{Problem, VmHealth},
 };
 
 /// Renders each [`Message`] inside a value.
@@ -106,6 +107,19 @@ impl Localize for Vm {
     }
 }
 
+impl Localize for Problem {
+    fn localize(&mut self, lang: Lang) {
+        self.text.localize(lang);
+        self.advice.localize(lang);
+    }
+}
+
+impl Localize for VmHealth {
+    fn localize(&mut self, lang: Lang) {
+        self.problems.localize(lang);
+    }
+}
+
 impl<T> Localize for Part<T> {
     fn localize(&mut self, lang: Lang) {
         if let Err(missing) = self {
@@ -180,6 +194,7 @@ impl Localize for VmView {
         self.frame.localize(lang);
         self.vm.localize(lang);
         self.details.localize(lang);
+        self.health.localize(lang);
     }
 }
 

@@ -88,6 +88,44 @@ pub struct Storage {
     pub write: OperationRates,
 }
 
+/// An amount of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Amount {
+    Known(u64),
+    /// There was nothing to measure: the latency of a VM that neither read nor wrote.
+    Nothing,
+    Missing(Reason),
+}
+
+impl Amount {
+    /// Returns the amount, if there is one.
+    pub fn known(self) -> Option<u64> {
+        match self {
+            Self::Known(amount) => Some(amount),
+            Self::Nothing | Self::Missing(_) => None,
+        }
+    }
+}
+
+/// What a row of the table shows of a VM's activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActivityRow {
+    /// Whether the sample is old.
+    pub stale: bool,
+    /// Percent of its memory that the guest cannot give up, in thousandths.
+    pub guest_memory: Amount,
+    /// Bytes that the VM receives and transmits per second, in thousandths like each [`Rate`].
+    pub network: Amount,
+    /// Bytes that the VM reads and writes per second, in thousandths.
+    pub storage: Amount,
+    /// Reads and writes per second, in thousandths.
+    pub operations: Amount,
+    /// Mean nanoseconds of a read or write.
+    pub latency: Amount,
+    /// How much of their time the vCPUs waited for a CPU of the host, in thousandths of a percent.
+    pub contention: Amount,
+}
+
 impl Default for Activity {
     fn default() -> Self {
         Self::Missing(Box::new(Reason::Starting.into()))

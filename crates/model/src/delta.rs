@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
+    activity::ActivityRow,
     details::VmDetails,
     history::Sparklines,
     source::SourceHealth,
     totals::Totals,
     view::{Facets, Frame, HomeView, SourcesView, VmView},
     vm::{Kind, Vm, VmSummary},
+    vm_health::VmHealth,
 };
 
 /// One event.
@@ -57,8 +59,9 @@ pub struct Extent {
 pub enum Slot {
     /// The unchanged row that was at this index before.
     Old(u16),
-    /// A row that is new or differs, and its last hour if the view shows sparklines.
-    New(Box<VmSummary>, Option<Sparklines>),
+    /// A row that is new or differs, its last hour if the view shows sparklines, and its activity if the view
+    /// shows that.
+    New(Box<VmSummary>, Option<Sparklines>, Option<ActivityRow>),
 }
 
 /// The change of one VM's page. `None` means unchanged.
@@ -68,6 +71,7 @@ pub struct VmChange {
     /// The inner `None` means that the VM is gone.
     pub vm: Option<Option<Vm>>,
     pub details: Option<VmDetails>,
+    pub health: Option<VmHealth>,
 }
 
 /// Identifies a row.
@@ -104,7 +108,7 @@ impl HomeView {
             (self.matching, self.pages, self.query.page) = (matching, pages, page);
         }
         if let Some(slots) = change.rows {
-            (self.vms, self.sparklines) = rows(&self.vms, &self.sparklines, slots)?;
+            (self.vms, self.sparklines, self.activity) = self.rows(slots)?;
         }
         if let Some(facets) = change.facets {
             self.facets = facets;
@@ -114,27 +118,26 @@ impl HomeView {
         }
         Some(())
     }
-}
 
-/// Builds the rows from old and new ones.
-fn rows(
-    old: &[VmSummary],
-    old_sparks: &[Sparklines],
-    slots: Vec<Slot>,
-) -> Option<(Vec<VmSummary>, Vec<Sparklines>)> {
-    let (mut rows, mut sparklines) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
-    for slot in slots {
-        let (row, sparkline) = match slot {
-            Slot::Old(index) => {
-                let index = usize::from(index);
-                (old.get(index)?.clone(), old_sparks.get(index).cloned())
-            }
-            Slot::New(row, sparkline) => (*row, sparkline),
-        };
-        rows.push(row);
-        sparklines.extend(sparkline);
+    /// Builds the rows from those of this view and new ones.
+    fn rows(&self, slots: Vec<Slot>) -> Option<(Vec<VmSummary>, Vec<Sparklines>, Vec<ActivityRow>)> {
+        let (mut rows, mut sparklines, mut activity) =
+            (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()), Vec::new());
+        for slot in slots {
+            let (row, sparkline, does) = match slot {
+                Slot::Old(index) => {
+                    let index = usize::from(index);
+                    let (sparkline, does) = (self.sparklines.get(index), self.activity.get(index));
+                    (self.vms.get(index)?.clone(), sparkline.cloned(), does.copied())
+                }
+                Slot::New(row, sparkline, does) => (*row, sparkline, does),
+            };
+            rows.push(row);
+            sparklines.extend(sparkline);
+            activity.extend(does);
+        }
+        Some((rows, sparklines, activity))
     }
-    Some((rows, sparklines))
 }
 
 impl VmView {
@@ -145,6 +148,9 @@ impl VmView {
         }
         if let Some(details) = change.details {
             self.details = details;
+        }
+        if let Some(health) = change.health {
+            self.health = health;
         }
         Some(())
     }

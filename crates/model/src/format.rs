@@ -4,6 +4,7 @@
 use super::{
     Millis,
     figure::{Sample, Unit},
+    rates::Rate,
 };
 
 const GI: u32 = 30;
@@ -88,6 +89,43 @@ pub fn percent(milli: u64) -> String {
     out.push('.');
     out.push(digit(milli % 1000 / 100));
     out
+}
+
+/// Returns an amount of bytes per second with three or four digits, in powers of 1,000 as networks and drives are
+/// named.
+pub fn bytes_per_second(rate: Rate) -> Amount {
+    let units = ["B/s", "kB/s", "MB/s", "GB/s", "TB/s"];
+    let mut scale = 1_000;
+    let mut unit = 0;
+    while unit + 1 < units.len() && u128::from(rate.0) >= 1_000 * scale {
+        scale *= 1_000;
+        unit += 1;
+    }
+    let amount = u128::from(rate.0);
+    // Single bytes have no decimals but those that are needed; larger units stand in columns.
+    let digits = if unit == 0 { short(amount, scale) } else { fixed(amount, scale, tenths(amount, scale)) };
+    Amount { digits, unit: units[unit] }
+}
+
+/// Returns operations per second.
+pub fn per_second(rate: Rate) -> String {
+    short(u128::from(rate.0), 1_000)
+}
+
+/// Returns nanoseconds as milliseconds: `0.42 ms`, `4.7 ms`, `1,200 ms`.
+pub fn millis(nanos: u64) -> String {
+    let decimals = if nanos < 1_000_000 { 2 } else { u32::from(nanos < 100_000_000) };
+    fixed(u128::from(nanos), 1_000_000, decimals) + " ms"
+}
+
+/// Returns `amount ÷ per`, without a zero after the point.
+fn short(amount: u128, per: u128) -> String {
+    trim(fixed(amount, per, tenths(amount, per)))
+}
+
+/// How many decimals an amount has: one below 100.
+fn tenths(amount: u128, per: u128) -> u32 {
+    u32::from(amount < 100 * per)
 }
 
 /// Groups thousands with commas.
@@ -188,6 +226,31 @@ mod tests {
     }
 
     #[test]
+    fn rates_have_few_digits() {
+        for (thousandths, want) in [
+            (0, "0 B/s"),
+            (400, "0.4 B/s"),
+            (999_000, "999 B/s"),
+            (1_000_000, "1.0 kB/s"),
+            (18_449_000_000, "18.4 MB/s"),
+            (412_000_000_000, "412 MB/s"),
+            (u64::MAX, "18,447 TB/s"),
+        ] {
+            let Amount { digits, unit } = bytes_per_second(Rate(thousandths));
+            assert_eq!([&digits, " ", unit].concat(), want);
+        }
+        for (thousandths, want) in [(0, "0"), (16, "0"), (1_240_400, "1,240"), (99_940, "99.9"), (2_000, "2")]
+        {
+            assert_eq!(per_second(Rate(thousandths)), want);
+        }
+        for (nanos, want) in
+            [(0, "0.00 ms"), (420_000, "0.42 ms"), (4_660_000, "4.7 ms"), (150_000_000, "150 ms")]
+        {
+            assert_eq!(millis(nanos), want);
+        }
+    }
+
+    #[test]
     fn times_are_in_utc() {
         assert_eq!(utc_minute(1_772_615_520_000), "2026-03-04 09:12 UTC");
         assert_eq!(utc_minute(0), "1970-01-01 00:00 UTC");
@@ -203,6 +266,7 @@ mod tests {
         #[test]
         fn no_number_panics(a in any::<u64>(), at in any::<i64>()) {
             let _ = (gi_exact(a), gi(a, 2), total_bytes(a), vcpu(a), grouped(a), utc_minute(at));
+            let _ = (bytes_per_second(Rate(a)), per_second(Rate(a)), millis(a));
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod source;
 pub mod totals;
 pub mod view;
 pub mod vm;
+pub mod vm_health;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;

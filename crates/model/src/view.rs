@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
+    activity::ActivityRow,
     details::VmDetails,
     history::{History, Sparklines},
     insight::{Hints, Insight, InsightQuery, InsightTotals},
@@ -13,6 +14,7 @@ use super::{
     source::SourceHealth,
     totals::Totals,
     vm::{Vm, VmSummary},
+    vm_health::VmHealth,
 };
 
 /// What every page shows around its content.
@@ -53,6 +55,8 @@ pub struct HomeView {
     /// Sparklines of the last hour for each of `vms`, in the same order.
     pub sparklines: Vec<Sparklines>,
     pub facets: Facets,
+    /// The activity of each of `vms`, in the same order; empty unless the view is the table.
+    pub activity: Vec<ActivityRow>,
     /// [`super::map::Map`], packed, instead of `vms`; empty if the query does not ask for the map.
     pub map: Vec<u8>,
 }
@@ -91,6 +95,7 @@ pub struct VmView {
     /// `None` if the VM is not known.
     pub vm: Option<Vm>,
     pub details: VmDetails,
+    pub health: VmHealth,
 }
 
 /// The history of one VM, for its page. `frame.refresh` is how often a chart of this span changes.

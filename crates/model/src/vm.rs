@@ -104,7 +104,7 @@ pub struct Reading {
     pub figure: Figure,
 }
 
-/// The three figures of a VM. Disk is the sum over the volumes whose usage is known.
+/// The three figures of a VM, and what decides about the second. Disk is the sum over the volumes whose usage is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub cpu: Figure,
@@ -113,6 +113,9 @@ pub struct Usage {
     /// Volumes that `disk` counts, and all volumes of the VM.
     pub disk_known: u32,
     pub disk_volumes: u32,
+    /// Percent of its memory that the guest uses, as its own system sees it; `None` if that is unknown or old.
+    /// If it is known, it decides how serious `memory` is.
+    pub guest_memory: Option<u64>,
 }
 
 /// What a card or a row shows.

@@ -17,6 +17,7 @@ use model::{
     query::encode,
     reason::Reason,
     vm::{Status, VmSummary},
+    vm_health::Level,
 };
 
 /// The address of a VM's page.
@@ -75,8 +76,8 @@ fn location(vm: &VmSummary) -> impl IntoView + use<> {
 fn meters(vm: &VmSummary, sparklines: Option<&Sparklines>) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
-    let gauge = |label, unit, figure, allocated, sparkline| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running, sparkline })
+    let gauge = |label, unit, figure, allocated, sparkline, level| {
+        meter(Gauge { label, name: label, unit, figure, allocated, running, level, sparkline })
     };
     (
         gauge(
@@ -85,6 +86,7 @@ fn meters(vm: &VmSummary, sparklines: Option<&Sparklines>) -> impl IntoView + us
             &usage.cpu,
             vm.cpu,
             sparklines.map(|sparklines| &sparklines.cpu),
+            None,
         ),
         gauge(
             t!(figure.memory),
@@ -92,6 +94,7 @@ fn meters(vm: &VmSummary, sparklines: Option<&Sparklines>) -> impl IntoView + us
             &usage.memory,
             vm.memory,
             sparklines.map(|sparklines| &sparklines.memory),
+            vm.usage.guest_memory.map(Level::of_space),
         ),
         gauge(
             t!(figure.disk),
@@ -99,6 +102,7 @@ fn meters(vm: &VmSummary, sparklines: Option<&Sparklines>) -> impl IntoView + us
             &usage.disk,
             Some(vm.disk),
             sparklines.map(|sparklines| &sparklines.disk),
+            None,
         ),
     )
 }
@@ -139,12 +143,19 @@ pub fn reasons_text(vm: &VmSummary) -> String {
     if let Some(fault) = &vm.fault {
         sentences.push(t!(card.paused, message = fault.text()));
     }
-    if !vm.migrating_to.is_empty() {
-        sentences.push(t!(card.migrating, node = vm.migrating_to));
-    } else if vm.fault.is_none() && !vm.kubevirt_status.is_empty() && vm.kubevirt_status != "Running" {
-        sentences.push(t!(card.kubevirt, status = vm.kubevirt_status));
-    }
+    sentences.extend(state_text(vm));
     sentences.join(t!(card.between))
+}
+
+/// What KubeVirt says of a VM that runs, beside its status.
+pub fn state_text(vm: &VmSummary) -> Option<String> {
+    if !vm.migrating_to.is_empty() {
+        Some(t!(card.migrating, node = vm.migrating_to))
+    } else if vm.fault.is_none() && !vm.kubevirt_status.is_empty() && vm.kubevirt_status != "Running" {
+        Some(t!(card.kubevirt, status = vm.kubevirt_status))
+    } else {
+        None
+    }
 }
 
 /// Example: `Disk: 1 of 2 volumes unknown.` Empty if all volumes are known, or none is.
@@ -158,7 +169,7 @@ pub fn disk_partly(vm: &VmSummary) -> String {
 }
 
 /// Says why a VM that is not running has no meters.
-fn idle(vm: &VmSummary) -> String {
+pub fn idle(vm: &VmSummary) -> String {
     let mut text = match vm.status {
         Status::Stopped => t!(card.off),
         Status::Error => t!(card.not_running),

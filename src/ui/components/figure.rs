@@ -39,7 +39,7 @@ fn known(name: &str, sample: &Sample, note: String, now: Millis) -> impl IntoVie
     });
     view! {
         <div
-            class=["gauge", level(sample)].concat()
+            class=["gauge", level(sample, None)].concat()
             role="meter"
             aria-label=name.to_owned()
             aria-valuemin="0"

@@ -10,6 +10,7 @@ use model::{
     format,
     history::Sparkline,
     reason::Reason,
+    vm_health::Level,
 };
 
 /// A figure of at least this percentage needs attention.
@@ -29,6 +30,8 @@ pub struct Gauge<'a> {
     /// In the unit of the figure; `None` if the allocation cannot be read.
     pub allocated: Option<u64>,
     pub running: bool,
+    /// How serious the figure is; `None` if its percentage alone says that.
+    pub level: Option<Level>,
     /// The sparkline of the last hour, if one is drawn.
     pub sparkline: Option<&'a Sparkline>,
 }
@@ -39,18 +42,19 @@ pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
             Texts::off(gauge)
         }
         Figure::Missing(missing) => Texts::unknown(gauge, missing.reason),
-        Figure::Known(sample) => Texts::known(sample),
+        Figure::Known(sample) => Texts::known(sample, gauge.level),
     };
     draw(gauge, texts)
 }
 
-/// The CSS classes for a sample's age and percentage.
-pub fn level(sample: &Sample) -> &'static str {
-    match (sample.stale, sample.percent()) {
-        (true, _) => " aging",
-        (false, 101..) => " over",
-        (false, HOT..) => " hot",
-        (false, _) => "",
+/// The CSS classes for a sample's age and level.
+pub fn level(sample: &Sample, level: Option<Level>) -> &'static str {
+    match (sample.stale, level, sample.percent()) {
+        (true, ..) => " aging",
+        (_, Some(Level::Critical), _) => " crit",
+        (_, None, 101..) => " over",
+        (_, None, HOT..) | (_, Some(Level::High), _) => " hot",
+        _ => "",
     }
 }
 
@@ -106,10 +110,10 @@ struct Texts {
 }
 
 impl Texts {
-    fn known(sample: &Sample) -> Self {
+    fn known(sample: &Sample, known: Option<Level>) -> Self {
         let percent = sample.percent();
         Self {
-            class: ["meter", level(sample)].concat(),
+            class: ["meter", level(sample, known)].concat(),
             digits: format::used(sample),
             of: of(sample.unit, Some(sample.of)),
             percent: words::percent(percent),

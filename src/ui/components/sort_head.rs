@@ -8,7 +8,7 @@ use model::query::Order;
 /// nothing sorts by this column.
 pub fn sort_head(
     word: &'static str,
-    class: &'static str,
+    class: String,
     sorted: Option<Order>,
     address: Option<String>,
 ) -> impl IntoView + use<> {

@@ -179,11 +179,11 @@ fn cards(feed: Feed<HomeView>) -> impl IntoView {
 fn one_card(feed: Feed<HomeView>, key: RowKey) -> impl IntoView {
     let label = card::label(&key.1, &key.2);
     let row = row(feed, key);
-    let class = draw_row(row, |vm, _, _| card::class(vm));
+    let class = draw_row(row, |row, _| card::class(&row.vm));
     view! {
         <article class=move || class().unwrap_or_default() aria-labelledby=label>
-            {draw_row(row, |vm, sparklines, _| card::card(vm, sparklines))}
-            <footer>{draw_row(row, |vm, _, now| card::ages(vm, now))}</footer>
+            {draw_row(row, |row, _| card::card(&row.vm, row.sparklines.as_ref()))}
+            <footer>{draw_row(row, |row, now| card::ages(&row.vm, now))}</footer>
         </article>
     }
 }

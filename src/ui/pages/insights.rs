@@ -309,7 +309,7 @@ fn head(
         let query = InsightQuery { sort, order, page: 1, ..query.clone() };
         address_of(&query)
     });
-    sort_head(text(name), if number { "num" } else { "" }, sorted, address)
+    sort_head(text(name), if number { "num" } else { "" }.to_owned(), sorted, address)
 }
 
 fn row(insight: &Insight) -> impl IntoView + use<> {

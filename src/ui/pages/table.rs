@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
-use super::rows::{self, draw_row, row_keys};
+use super::rows::{self, RowView, draw_row, row_keys};
 use crate::{
     server_fns::{read_cookie, write_cookie},
     ui::{
@@ -23,11 +23,15 @@ use crate::{
 use i18n::{self as names, t, text};
 use model::{
     Millis,
+    activity::Amount,
     figure::{Figure, Missing, Unit},
-    history::Sparklines,
+    format,
     query::{Column, Columns, Order, Query, Sort},
+    rates::Rate,
+    reason::Reason,
     view::HomeView,
     vm::{Status, VmSummary},
+    vm_health::Level,
 };
 
 /// Code that is fetched when the table is first requested. It uses the list's feed from the context.
@@ -68,8 +72,9 @@ fn table(feed: Feed<HomeView>) -> impl IntoView {
     let query = feed.part(|view| view.query.clone());
     let empty = feed.part(|view| view.vms.is_empty());
     let class = move || if feed.connection.waiting.get() { "sheet vms busy" } else { "sheet vms" };
-    let row = move |vm: &VmSummary, _: Option<&Sparklines>, now: RwSignal<Millis>| {
-        row(vm, columns.get(), now.get())
+    let sort = feed.part(|view| view.query.sort);
+    let row = move |view: &RowView, now: RwSignal<Millis>| {
+        row(view, columns.get(), sort.get().unwrap_or_default(), now.get())
     };
     view! {
         {move || query.with(|query| query.as_ref().map(|query| column_links(query, columns.get())))}
@@ -96,9 +101,24 @@ fn column_header(column: Column) -> (&'static str, &'static str, Option<Sort>) {
         Column::Ip => (t!(list.ip), "ip", None),
         Column::Cpu => (t!(figure.cpu), "usage", Some(Sort::Cpu)),
         Column::Memory => (t!(figure.memory), "usage", Some(Sort::Memory)),
+        Column::GuestMemory => activity_header(Sort::GuestMemory, "activity guest"),
         Column::Disk => (t!(figure.disk), "usage", Some(Sort::Disk)),
+        Column::Network => activity_header(Sort::Network, "activity network"),
+        Column::Storage => activity_header(Sort::Storage, "activity storage"),
+        Column::Operations => activity_header(Sort::Operations, "activity operations"),
+        Column::Latency => activity_header(Sort::Latency, "activity latency"),
+        Column::Contention => activity_header(Sort::Contention, "activity contention"),
         Column::Age => (t!(list.sampled), "age num", Some(Sort::Age)),
     }
+}
+
+fn activity_header(sort: Sort, class: &'static str) -> (&'static str, &'static str, Option<Sort>) {
+    (words::sort(sort), class, Some(sort))
+}
+
+/// The CSS class of a column's cells. Narrow screens hide some columns, but never the one that is sorted by.
+fn cell_class((_, class, sort): (&'static str, &'static str, Option<Sort>), sorted: Sort) -> String {
+    [class, if sort == Some(sorted) { " sorted" } else { "" }].concat()
 }
 
 /// Links instead of a form: each leads to the table with one column hidden or shown.
@@ -142,17 +162,18 @@ fn head(
         let order = sorted.map_or(sort.default_order(), Order::other);
         address::list(&Query { sort, order, page: 1, ..query.clone() })
     });
-    sort_head(word, class, sorted, address)
+    sort_head(word, cell_class((word, class, sort), query.sort), sorted, address)
 }
 
-fn row(vm: &VmSummary, columns: Columns, now: Millis) -> impl IntoView + use<> {
+fn row(view: &RowView, columns: Columns, sorted: Sort, now: Millis) -> impl IntoView + use<> {
+    let vm = &view.vm;
     let cells: Vec<_> = Column::ALL
         .into_iter()
         .filter(|column| columns.has(*column))
         .map(|column| {
             view! {
-                <td role="cell" class=column_header(column).1>
-                    {cell(vm, column, now)}
+                <td role="cell" class=cell_class(column_header(column), sorted)>
+                    {cell(view, column, now)}
                 </td>
             }
         })
@@ -167,17 +188,75 @@ fn row(vm: &VmSummary, columns: Columns, now: Millis) -> impl IntoView + use<> {
     }
 }
 
-fn cell(vm: &VmSummary, column: Column, now: Millis) -> AnyView {
+fn cell(view: &RowView, column: Column, now: Millis) -> AnyView {
+    let vm = &view.vm;
     let usage = &vm.usage;
     match column {
         Column::Namespace => vm.namespace.clone().into_any(),
         Column::Status => state(State::of_vm(vm)).into_any(),
         Column::Node => dash(node_text(vm)),
         Column::Ip => dash(vm.ip_address.clone()),
-        Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu),
-        Column::Memory => figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory),
+        Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, None),
+        Column::Memory => {
+            let level = usage.guest_memory.map(Level::of_space);
+            figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory, level)
+        }
         Column::Disk => disk(vm),
         Column::Age => age(vm, now),
+        _ => activity(view, column),
+    }
+}
+
+/// How an amount is written, and how serious it is.
+type Format = fn(u64) -> String;
+type Judge = fn(u64) -> Level;
+
+/// A cell of what the guest does. A VM that does not run does nothing, so there is no reason to give.
+fn activity(view: &RowView, column: Column) -> AnyView {
+    let Some(row) = view.activity.filter(|_| view.vm.status == Status::Running) else {
+        return "–".into_any();
+    };
+    let percent = |thousandths| format::percent(thousandths) + " %";
+    let (amount, text, level): (Amount, Format, Judge) = match column {
+        Column::GuestMemory => (row.guest_memory, percent, |milli| Level::of_space(milli / 1000)),
+        Column::Network => (row.network, speed, normal),
+        Column::Storage => (row.storage, speed, normal),
+        Column::Operations => (row.operations, |rate| format::per_second(Rate(rate)), normal),
+        Column::Latency => (row.latency, format::millis, normal),
+        _ => (row.contention, percent, |milli| Level::of_contention(milli as u32)),
+    };
+    match amount {
+        Amount::Known(amount) => {
+            let class = match level(amount) {
+                _ if row.stale => "aging",
+                Level::Normal => "",
+                Level::High => "hot",
+                Level::Critical => "crit",
+            };
+            view! { <span class=class>{text(amount)}</span> }.into_any()
+        }
+        Amount::Nothing => "–".into_any(),
+        Amount::Missing(reason) => unknown_amount(&view.vm, column_header(column).0, reason).into_any(),
+    }
+}
+
+fn normal(_: u64) -> Level {
+    Level::Normal
+}
+
+fn speed(rate: u64) -> String {
+    let format::Amount { digits, unit } = format::bytes_per_second(Rate(rate));
+    [&digits, " ", unit].concat()
+}
+
+/// A dash that leads to the reason and the fix.
+fn unknown_amount(vm: &VmSummary, name: &'static str, reason: Reason) -> impl IntoView + use<> {
+    let reason = text(names::reason(reason));
+    view! {
+        <a href=vm_address(&vm.namespace, &vm.name) + "#why" rel="external" title=reason>
+            <span aria-hidden="true">"—"</span>
+            <span class="vh">{t!(list.why_of, figure = name, vm = vm.name, reason = reason)}</span>
+        </a>
     }
 }
 
@@ -191,11 +270,13 @@ fn figure(
     unit: Unit,
     figure: &Figure,
     allocated: Option<u64>,
+    level: Option<Level>,
 ) -> AnyView {
     let running = vm.status == Status::Running;
     match figure {
         Figure::Missing(missing) if running => unknown(vm, name, missing, of(unit, allocated)).into_any(),
-        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, sparkline: None }).into_any(),
+        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, level, sparkline: None })
+            .into_any(),
     }
 }
 
@@ -215,7 +296,7 @@ fn disk(vm: &VmSummary) -> AnyView {
     });
     view! {
         <div class="partly">
-            {figure(vm, t!(figure.disk), Unit::Bytes, &vm.usage.disk, Some(vm.disk))} " " <span>{link}</span>
+            {figure(vm, t!(figure.disk), Unit::Bytes, &vm.usage.disk, Some(vm.disk), None)} " " <span>{link}</span>
         </div>
     }
     .into_any()

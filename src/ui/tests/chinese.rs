@@ -46,6 +46,7 @@ const TERMS: &[&str] = &[
     "PVC",
     "API",
     "UTC",
+    "IOPS",
     "kubelet",
     "prometheus",
     "longhorn",

@@ -1,6 +1,7 @@
 //! The home page: totals, notices, cards, the table, and empty lists.
 
 use super::*;
+use model::activity::GuestActivity;
 
 #[test]
 fn the_home_page_is_complete_without_javascript() {
@@ -186,6 +187,42 @@ fn a_row_marks_a_disk_with_unknown_volumes() {
     assert!(partly.contains("title=\"Disk: 1 of 4 volumes unknown.\""), "{partly}");
     assert!(partly.contains("/db-postgres-0#why\"") && text(partly).contains("+1 ?"), "{partly}");
     assert!(!row("staging/api-gateway-01").contains("volumes unknown"));
+}
+
+#[test]
+fn a_row_shows_what_the_guest_does_and_why_it_is_unknown() {
+    let mut vms = sample::vms();
+    vms[0] = sample::active(vms[0].clone(), GuestActivity { contention: Ok(6_000), ..sample::activity() });
+    let all = || snapshot(vms.clone(), sample::sources());
+    let page = render("/?view=table&sort=network", all());
+    let row = |vm: &str| page.part(&format!("<a href=\"/vms/{vm}\">"), "</tr>");
+    let active = row("payments/api-gateway-01");
+    assert!(text(active).contains("18.4 MB/s 41.6 MB/s 1,240 3.8 ms 6.0 %"), "{}", text(active));
+    assert!(active.contains("class=\"hot\">6.0 %") && text(active).contains("56.2 %"), "{active}");
+    assert!(active.contains("class=\"activity network sorted\""), "{active}");
+    let unknown = row("shop/cache-redis-02");
+    assert!(text(unknown).contains("Network of cache-redis-02 is unknown: no answer yet"), "{unknown}");
+    assert!(unknown.contains("/cache-redis-02#why\"") && !text(unknown).contains("0 B/s"), "{unknown}");
+    let off = row("shop/frontend-canary");
+    assert!(!off.contains("is unknown"), "a VM that is off does nothing: {off}");
+    let head = page.part("<thead", "</thead>");
+    let sorted =
+        "aria-sort=\"descending\" class=\"activity network sorted\"><a href=\"/?sort=network&amp;order=asc";
+    assert!(head.contains(sorted), "{head}");
+    let first = page.part("<tbody", "</tr>");
+    assert!(first.contains("/vms/payments/api-gateway-01"), "{first}");
+}
+
+#[test]
+fn a_card_is_not_red_for_memory_that_the_guest_does_not_use() {
+    let mut vms = sample::vms();
+    vms[0].summary.usage.memory = sample::memory(848, 8);
+    let red = |vms| {
+        render("/", snapshot(vms, sample::sources())).card("payments/api-gateway-01").contains("meter over")
+    };
+    assert!(red(vms.clone()));
+    vms[0] = sample::active(vms[0].clone(), sample::activity());
+    assert!(!red(vms));
 }
 
 #[test]

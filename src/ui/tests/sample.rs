@@ -1,11 +1,17 @@
 //! A small cluster with a VM in every state that a page must tell apart.
 
+use std::sync::Arc;
+
 use model::{
     Millis,
+    activity::{Activity, GuestActivity, MemoryUse, Storage, Swap, Traffic},
+    details::{Condition, GuestSystem},
     figure::{Basis, Figure, Missing, Sample, Source, Unit},
+    instance::{InstanceDetails, InstanceDisk, InstanceInterface},
+    rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
     reason::Reason,
     source::{Latency, ReviewCounts, SourceHealth, SourceId, SourceState},
-    vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
+    vm::{Disk, Guest, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
 };
 
 pub const NOW: Millis = 1_795_359_600_000;
@@ -71,7 +77,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
             cpu: Some(size.0 * CORE),
             memory: Some(size.1 * GI),
             disk: size.2 * GI,
-            usage: Usage { cpu, memory, disk, disk_known: 1, disk_volumes: 1 },
+            usage: Usage { cpu, memory, disk, disk_known: 1, disk_volumes: 1, guest_memory: None },
         },
         memory_text: [&size.1.to_string(), "Gi"].concat(),
         os_image: "debian-12-postgres-16".into(),
@@ -100,6 +106,94 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         activity: Default::default(),
         instance: None,
         migrations: Vec::new(),
+    }
+}
+
+/// What a guest does that uses 4.5 of the 8 Gi that its own system sees.
+pub fn activity() -> GuestActivity {
+    let operations = |bytes, operations, latency| OperationRates {
+        bytes: Some(Rate(bytes)),
+        operations: Some(Rate(operations)),
+        latency,
+    };
+    let (read, write) = (
+        operations(12_400_000_000, 400_000, Some(1_900_000)),
+        operations(29_200_000_000, 840_000, Some(4_700_000)),
+    );
+    let traffic = |bytes, drops| TrafficRates {
+        bytes: Some(Rate(bytes)),
+        packets: None,
+        errors: Some(Rate(0)),
+        drops: Some(Rate(drops)),
+    };
+    let interface = InterfaceRates {
+        name: "default".into(),
+        receive: traffic(6_100_000_000, 2_000),
+        transmit: traffic(12_300_000_000, 0),
+    };
+    GuestActivity {
+        source: Source::VirtHandler,
+        at: NOW - 38_000,
+        window_ms: 60_000,
+        stale: false,
+        memory: Ok(MemoryUse { used: 45 * GI / 10, total: 8 * GI }),
+        swap: Ok(Swap { r#in: Rate(0), out: Rate(1_200_000) }),
+        major_faults: Ok(Rate(200)),
+        network: Ok(Traffic { receive: Rate(6_100_000_000), transmit: Rate(12_300_000_000) }),
+        storage: Ok(Storage { read, write }),
+        contention: Ok(640),
+        migration: None,
+        rates: Some(Arc::new(GuestRates {
+            interfaces: [interface].into(),
+            drives: [DriveRates { name: "rootdisk".into(), read, write }].into(),
+            ..GuestRates::default()
+        })),
+    }
+}
+
+/// Returns the VM with this activity, and with the memory that its guest sees.
+pub fn active(vm: Vm, activity: GuestActivity) -> Vm {
+    let memory = activity.memory.as_ref().ok().map(|memory| Sample {
+        unit: Unit::Bytes,
+        used: memory.used,
+        of: memory.total,
+        at: activity.at,
+        window_ms: 0,
+        source: activity.source,
+        basis: Basis::Own,
+        stale: activity.stale,
+    });
+    let interface =
+        |name: &str, is_sriov| InstanceInterface { name: name.into(), is_sriov, ..Default::default() };
+    let disk =
+        InstanceDisk { name: "rootdisk".into(), claim: "api-gateway-01-root".into(), ..Default::default() };
+    let instance = InstanceDetails {
+        disks: [disk].into(),
+        interfaces: [interface("default", false), interface("fast", true)].into(),
+        system: Some(Box::new(GuestSystem {
+            name: "Debian".into(),
+            version: "13.2".into(),
+            kernel: "6.12".into(),
+        })),
+        hostname: "api-gateway".into(),
+        started: Some(NOW - 7_200_000),
+        conditions: [Condition {
+            kind: "LiveMigratable".into(),
+            status: "False".into(),
+            reason: "DisksNotLiveMigratable".into(),
+            message: "PVC is not shared".into(),
+            since: Some(NOW - 7_200_000),
+        }]
+        .into(),
+    };
+    let guest_memory = memory.filter(|sample| !sample.stale).map(|sample| sample.percent());
+    let usage = Usage { guest_memory, ..vm.summary.usage };
+    Vm {
+        summary: VmSummary { usage, ..vm.summary },
+        guest: Guest { memory, ..vm.guest },
+        activity: Activity::Known(Box::new(activity)),
+        instance: Some(Arc::new(instance)),
+        ..vm
     }
 }
 

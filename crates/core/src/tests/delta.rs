@@ -64,7 +64,7 @@ fn time_alone_is_no_change() {
 fn one_figure_is_one_row_and_the_totals() {
     let (before, after) = (view_of(&[("x", 100), ("y", 200)]), view_of(&[("x", 100), ("y", 201)]));
     let delta = change(&before, &after);
-    let Some([Slot::Old(0), Slot::New(row, _)]) = delta.rows.as_deref() else { panic!("{:?}", delta.rows) };
+    let Some([Slot::Old(0), Slot::New(row, ..)]) = delta.rows.as_deref() else { panic!("{:?}", delta.rows) };
     assert_eq!(row.name, "y");
     assert!(delta.totals.is_some() && delta.extent.is_none() && delta.facets.is_none());
     assert_eq!(applied_to(&before, delta), after);
@@ -127,6 +127,31 @@ fn the_last_hour_of_a_row_goes_along_with_it() {
     assert_eq!(applied_to(&after, change(&after, &fewer)), fewer, "and none if there are none");
     fewer.sparklines = vec![sparkline(9)];
     assert_eq!(applied_to(&after, change(&after, &fewer)), fewer);
+}
+
+#[test]
+fn the_activity_of_a_row_goes_along_with_it() {
+    use model::activity::{ActivityRow, Amount};
+    let row = |network| ActivityRow {
+        stale: false,
+        guest_memory: Amount::Missing(Reason::NotReported),
+        network: Amount::Known(network),
+        storage: Amount::Known(0),
+        operations: Amount::Known(0),
+        latency: Amount::Nothing,
+        contention: Amount::Known(1),
+    };
+    let mut before = view_of(&[("x", 100), ("y", 200)]);
+    before.activity = vec![row(1), row(2)];
+    let mut after = before.clone();
+    after.activity[1] = row(3);
+    let delta = change(&before, &after);
+    assert_eq!(delta.rows.as_deref().map(|slots| slots.iter().map(place).collect()), Some(vec![0, -1]));
+    assert_eq!(applied_to(&before, delta), after);
+    let mut moved = after.clone();
+    moved.vms.reverse();
+    moved.activity.reverse();
+    assert_eq!(applied_to(&after, change(&after, &moved)), moved);
 }
 
 #[test]

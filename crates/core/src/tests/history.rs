@@ -37,7 +37,7 @@ pub fn missing() -> Figure {
 }
 
 pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
-    let usage = Usage { cpu, memory, disk, disk_known: 1, disk_volumes: 1 };
+    let usage = Usage { cpu, memory, disk, disk_known: 1, disk_volumes: 1, guest_memory: None };
     Vm {
         uid: uid.into(),
         summary: VmSummary {

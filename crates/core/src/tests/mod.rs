@@ -17,6 +17,7 @@ mod kubelets;
 mod long_term;
 mod map;
 mod pods;
+mod problems;
 mod property;
 mod row_limit;
 mod scope;

@@ -7,7 +7,7 @@ use crate::{
 };
 use model::{
     figure::{Basis, Figure, Sample, Source, Unit},
-    query::{Order, Query, Sort},
+    query::{Order, Query, Sort, ViewKind},
     view::Facet,
     vm::{Status, VmSummary},
 };
@@ -148,6 +148,59 @@ fn text_is_found_in_any_field_and_case() {
         assert_eq!(names(&snapshot, &query).contains(&first), found, "{text}");
     }
     assert_eq!(names(&snapshot, &Query { q: "N1".into(), ..Query::default() }), ["high", "low"]);
+}
+
+/// One VM for each amount, in thousandths of a unit; `none` has none, and `idle` does nothing.
+#[test]
+fn activity_sorts_by_the_amount_and_what_is_unknown_comes_last() {
+    use model::{
+        activity::{Activity, GuestActivity, MemoryUse, Storage, Traffic},
+        rates::{OperationRates, Rate},
+    };
+    let vm = |name: &str, amount: u64| {
+        let mut vm = Vm::clone(&find(&three(), "a", "low"));
+        vm.summary.name = name.to_owned();
+        let not_reported = || Box::new(Reason::NotReported.into());
+        let latency = (amount > 0).then_some(amount);
+        let operations =
+            OperationRates { bytes: Some(Rate(amount)), operations: Some(Rate(amount)), latency };
+        vm.guest.memory = known(Unit::Bytes, amount, 100).sample().copied();
+        vm.activity = Activity::Known(Box::new(GuestActivity {
+            source: Source::VirtHandler,
+            at: NOW,
+            window_ms: 60_000,
+            stale: false,
+            memory: Ok(MemoryUse { used: amount, total: 100 }),
+            swap: Err(not_reported()),
+            major_faults: Err(not_reported()),
+            network: Ok(Traffic { receive: Rate(amount), transmit: Rate(amount) }),
+            storage: Ok(Storage { read: operations, write: operations }),
+            contention: Ok(amount as u32),
+            migration: None,
+            rates: None,
+        }));
+        Arc::new(vm)
+    };
+    let mut none = Vm::clone(&vm("c-none", 1));
+    (none.activity, none.guest.memory) = (Activity::default(), None);
+    let vms = vec![vm("a-idle", 0), vm("b", 7), Arc::new(none), vm("d", 30)];
+    let snapshot = Snapshot { vms, ..Snapshot::default() };
+    let by = |sort, order| names(&snapshot, &Query { sort, order, ..Query::default() }).join(" ");
+    for sort in [Sort::GuestMemory, Sort::Network, Sort::Storage, Sort::Operations, Sort::Contention] {
+        assert_eq!(by(sort, Order::Desc), "d b a-idle c-none", "{sort:?}");
+        assert_eq!(by(sort, Order::Asc), "a-idle b d c-none", "{sort:?}");
+    }
+    assert_eq!(by(Sort::Latency, Order::Desc), "d b a-idle c-none", "no operation has no latency");
+    assert_eq!(by(Sort::Latency, Order::Asc), "b d a-idle c-none");
+}
+
+#[test]
+fn rows_have_their_activity_in_the_table_alone() {
+    let snapshot = three();
+    for (view, rows) in [(ViewKind::Cards, 0), (ViewKind::Table, 3), (ViewKind::Map, 0)] {
+        let query = Query { view, ..Query::default() };
+        assert_eq!(home(&everything(&snapshot), &identity(), &query, NOW).activity.len(), rows, "{view:?}");
+    }
 }
 
 /// Names in the order of the sort, each VM's figure said once; `none` has none of it.

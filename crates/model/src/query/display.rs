@@ -73,14 +73,49 @@ pub enum Column {
     Ip,
     Cpu,
     Memory,
+    GuestMemory,
     Disk,
+    Network,
+    Storage,
+    Operations,
+    Latency,
+    Contention,
     Age,
 }
 
 impl Column {
-    pub const ALL: [Self; 8] =
-        [Self::Namespace, Self::Status, Self::Node, Self::Ip, Self::Cpu, Self::Memory, Self::Disk, Self::Age];
-    const CODES: [&str; 8] = ["namespace", "status", "node", "ip", "cpu", "memory", "disk", "age"];
+    pub const ALL: [Self; 14] = [
+        Self::Namespace,
+        Self::Status,
+        Self::Node,
+        Self::Ip,
+        Self::Cpu,
+        Self::Memory,
+        Self::GuestMemory,
+        Self::Disk,
+        Self::Network,
+        Self::Storage,
+        Self::Operations,
+        Self::Latency,
+        Self::Contention,
+        Self::Age,
+    ];
+    const CODES: [&str; 14] = [
+        "namespace",
+        "status",
+        "node",
+        "ip",
+        "cpu",
+        "memory",
+        "guest-memory",
+        "disk",
+        "network",
+        "storage",
+        "operations",
+        "latency",
+        "contention",
+        "age",
+    ];
 
     pub fn code(self) -> &'static str {
         Self::CODES[self as usize]
@@ -89,18 +124,18 @@ impl Column {
 
 /// The table's columns that are shown, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Columns(u8);
+pub struct Columns(u16);
 
 impl Columns {
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self((1 << Column::ALL.len()) - 1);
 
     pub fn has(self, column: Column) -> bool {
-        self.0 & 1 << column as u8 != 0
+        self.0 & 1 << column as u16 != 0
     }
 
     /// Returns the columns with this one added, or removed if it was shown.
     pub fn toggled(self, column: Column) -> Self {
-        Self(self.0 ^ 1 << column as u8)
+        Self(self.0 ^ 1 << column as u16)
     }
 
     /// Returns the codes, separated by commas, in the table's order; `name` if no other column is shown.

@@ -219,9 +219,10 @@ impl Query {
 
 const STATUS_CODES: [&str; 6] = ["Running", "Creating", "Pending", "Error", "Stopped", "Unknown"];
 const STATUSES: &str = "Running, Creating, Pending, Error, Stopped or Unknown";
-const SORTS: &str =
-    "name, namespace, node, status, cpu, memory, disk, cpu-used, memory-used, disk-used or age";
-const COLUMNS: &str = "name, namespace, status, node, ip, cpu, memory, disk and age";
+const SORTS: &str = "name, namespace, node, status, cpu, memory, disk, cpu-used, memory-used, disk-used, guest-memory, \
+    network, storage, operations, latency, contention or age";
+const COLUMNS: &str = "name, namespace, status, node, ip, cpu, memory, guest-memory, disk, network, storage, operations, \
+    latency, contention and age";
 
 pub(super) fn index(codes: &[&str], text: &str) -> Option<usize> {
     codes.iter().position(|code| code.eq_ignore_ascii_case(text))

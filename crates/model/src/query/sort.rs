@@ -4,7 +4,8 @@ use core::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-/// What the list is sorted by. Figures sort by percent of the allocation, `…Used` by the amount itself.
+/// What the list is sorted by. CPU, memory and disk sort by percent of the allocation, `…Used` and what has no
+/// allocation by the amount itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sort {
     #[default]
@@ -19,12 +20,19 @@ pub enum Sort {
     CpuUsed,
     MemoryUsed,
     DiskUsed,
+    /// Percent of its memory that the guest uses.
+    GuestMemory,
+    Network,
+    Storage,
+    Operations,
+    Latency,
+    Contention,
     /// The age of a VM's oldest figure.
     Age,
 }
 
 impl Sort {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Name,
         Self::Namespace,
         Self::Node,
@@ -35,9 +43,15 @@ impl Sort {
         Self::CpuUsed,
         Self::MemoryUsed,
         Self::DiskUsed,
+        Self::GuestMemory,
+        Self::Network,
+        Self::Storage,
+        Self::Operations,
+        Self::Latency,
+        Self::Contention,
         Self::Age,
     ];
-    pub(super) const CODES: [&str; 11] = [
+    pub(super) const CODES: [&str; 17] = [
         "name",
         "namespace",
         "node",
@@ -48,6 +62,12 @@ impl Sort {
         "cpu-used",
         "memory-used",
         "disk-used",
+        "guest-memory",
+        "network",
+        "storage",
+        "operations",
+        "latency",
+        "contention",
         "age",
     ];
 

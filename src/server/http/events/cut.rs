@@ -134,11 +134,11 @@ impl Localize for Cut {
     }
 }
 
-/// Returns the view without what JSON leaves out: the names of the filters, the map's cells, the sparklines
-/// and the rows as pages show them.
+/// Returns the view without what JSON leaves out: the names of the filters, the map's cells, the sparklines,
+/// the activity and the rows as pages show them.
 fn shown_in_json(view: HomeView) -> HomeView {
-    let (vms, sparklines, map) = (Vec::new(), Vec::new(), Vec::new());
-    HomeView { vms, sparklines, map, facets: Facets::default(), ..view }
+    let (vms, sparklines, activity, map) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    HomeView { vms, sparklines, activity, map, facets: Facets::default(), ..view }
 }
 
 fn postcard_change<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {

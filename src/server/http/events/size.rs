@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use model::{
+    activity::ActivityRow,
     details::{Condition, Drive, Interface, Migration, VmDetails},
     history::Sparklines,
     source::SourceHealth,
@@ -24,7 +25,8 @@ pub fn of_list(view: &HomeView) -> usize {
     let filters = [&view.facets.namespaces, &view.facets.nodes];
     let counts: usize = filters.map(|facet: &Facet| list::<u32>(facet.vms.len())).iter().sum();
     let rest = size_of::<HomeView>() + texts(&view.query) + view.map.len();
-    of_frame(&view.frame) + rounded(rows + sparklines + counts + rest)
+    let activity = list::<ActivityRow>(view.activity.len());
+    of_frame(&view.frame) + rounded(rows + sparklines + activity + counts + rest)
 }
 
 /// Returns the approximate bytes of a VM.

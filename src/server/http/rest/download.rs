@@ -20,12 +20,13 @@ use crate::server::http::{
     address, error::ApiResult, json::VmJson, reader::Reader, sign_in::Viewer, state::App,
 };
 use model::{
+    activity::{Activity, ActivityRow, Amount},
     delta::RowKey,
     figure::Figure,
     query::Query,
     vm::{Vm, VmSummary},
 };
-use wukong_core::{attention::needs_attention, select::Selection, view};
+use wukong_core::{amounts, attention::needs_attention, select::Selection, view};
 
 /// Number of VMs that are written at once: some 250 kB of JSON.
 const CHUNK: usize = 64;
@@ -112,6 +113,21 @@ fn array(vms: &[&Vm], first: bool, last: bool) -> Vec<u8> {
 const FIGURE: [&str; 8] =
     ["used", "of", "percent", "sampled_at", "window_seconds", "source", "stale", "missing"];
 
+/// Columns of what the guest does, as the list sorts by it. A missing amount is empty, and `activity_missing` says why
+/// nothing is known.
+const ACTIVITY: [&str; 10] = [
+    "guest_memory_percent",
+    "network_bytes_per_second",
+    "storage_bytes_per_second",
+    "storage_operations_per_second",
+    "storage_latency_seconds",
+    "contention_percent",
+    "activity_sampled_at",
+    "activity_window_seconds",
+    "activity_source",
+    "activity_missing",
+];
+
 /// Returns the names of the columns: those of the API in snake case, with the unit at the end.
 fn heads() -> Vec<String> {
     let words = [
@@ -132,8 +148,8 @@ fn heads() -> Vec<String> {
     ];
     let figures = ["cpu", "memory", "disk"].into_iter();
     let figures = figures.flat_map(|name| FIGURE.map(|what| [name, "_", what].concat()));
-    let volumes = ["disk_known_volumes", "disk_volumes"].map(str::to_owned);
-    words.into_iter().map(str::to_owned).chain(figures).chain(volumes).collect()
+    let rest = ["disk_known_volumes", "disk_volumes"].into_iter().chain(ACTIVITY).map(str::to_owned);
+    words.into_iter().map(str::to_owned).chain(figures).chain(rest).collect()
 }
 
 /// Writes the VMs as CSV (RFC 4180), after the header if `first`.
@@ -159,7 +175,7 @@ fn row(vm: &Vm) -> Vec<String> {
         summary.kind.name().to_owned(),
         summary.status.name().to_owned(),
         summary.kubevirt_status.clone(),
-        needs_attention(summary).to_string(),
+        needs_attention(vm).to_string(),
         summary.node.clone(),
         summary.migrating_to.clone(),
         summary.ip_address.clone(),
@@ -173,7 +189,36 @@ fn row(vm: &Vm) -> Vec<String> {
         row.extend(self::figure(figure));
     }
     row.extend([usage.disk_known.to_string(), usage.disk_volumes.to_string()]);
+    row.extend(activity(vm));
     row
+}
+
+fn activity(vm: &Vm) -> [String; 10] {
+    let ActivityRow { stale: _, guest_memory, network, storage, operations, latency, contention } =
+        amounts::row(vm);
+    let thousandths = |amount: Amount| amount.known().map(thousandths).unwrap_or_default();
+    let seconds = |nanos: u64| format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let [at, window, source, missing] = match &vm.activity {
+        Activity::Known(of) => {
+            let window = self::thousandths(of.window_ms.into());
+            [moment(of.at), window, of.source.name().to_owned(), String::new()]
+        }
+        Activity::Missing(missing) => {
+            [String::new(), String::new(), String::new(), missing.reason.code().to_owned()]
+        }
+    };
+    [
+        thousandths(guest_memory),
+        thousandths(network),
+        thousandths(storage),
+        thousandths(operations),
+        latency.known().map(seconds).unwrap_or_default(),
+        thousandths(contention),
+        at,
+        window,
+        source,
+        missing,
+    ]
 }
 
 /// Returns the columns of a figure. A missing figure has only a reason: its other fields are empty and not

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use super::fixture::*;
 use crate::server::http::{limits::WorkLimits, peer::Peer};
 use model::{
+    activity::Activity,
     figure::Unit,
     reason::Reason,
     vm::{Status, Vm},
@@ -55,6 +56,30 @@ async fn the_csv_is_the_whole_view_in_its_order() {
     assert_eq!((&last[at("cpu_used")], &last[at("cpu_percent")]), ("", ""), "missing is never zero");
     assert_eq!(&last[at("cpu_missing")], "timed-out");
     assert_eq!(&last[at("memory_used")], (1_u64 << 30).to_string());
+}
+
+#[tokio::test]
+async fn the_csv_has_what_guests_do_and_sorts_by_it() {
+    let mut vms = many();
+    vms[3].activity = Activity::Known(Box::new(activity()));
+    let server = Server::new(vms);
+    let answer = server.get("/api/vms.csv?sort=network").await;
+    let records = records(&answer.body);
+    let cells =
+        |row: usize, names: [&str; 6]| names.map(|name| records[row][column(&answer.body, name)].to_owned());
+    assert_eq!(&records[0][column(&answer.body, "name")], "vm-003");
+    let rates = [
+        "network_bytes_per_second",
+        "storage_bytes_per_second",
+        "storage_operations_per_second",
+        "storage_latency_seconds",
+        "contention_percent",
+        "activity_window_seconds",
+    ];
+    assert_eq!(cells(0, rates), ["12.000", "4096.000", "2.000", "0.001500000", "12.500", "60.000"]);
+    assert_eq!(cells(1, rates), [""; 6], "missing is never zero");
+    assert_eq!(&records[1][column(&answer.body, "activity_missing")], "starting");
+    assert_eq!(&records[0][column(&answer.body, "activity_missing")], "");
 }
 
 #[tokio::test]

@@ -26,7 +26,11 @@ use crate::server::{
 };
 use model::{
     Millis,
+    activity::{GuestActivity, MemoryUse, Storage, Traffic},
+    details::{Condition, GuestSystem},
     figure::{Basis, Figure, Missing, Sample, Source, Unit},
+    instance::{InstanceDetails, InstanceDisk, InstanceInterface},
+    rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
     reason::Reason,
     totals::Totals,
     vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
@@ -163,6 +167,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         disk: known(Unit::Bytes, GI, 10 * GI),
         disk_known: 1,
         disk_volumes: 1,
+        guest_memory: None,
     };
     let summary = VmSummary {
         kind: Kind::Wukong,
@@ -277,4 +282,61 @@ pub fn server_of(clock: fn() -> Millis) -> Server {
     let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
     let app = App::new(Reader::new(receiver, identity, clock), site(), &HttpConfig::default());
     Server { router: router(app.clone()), app, snapshots }
+}
+
+/// What a guest does: of its swap nothing is known, and it writes nothing.
+pub fn activity() -> GuestActivity {
+    let rate = |per_second: u64| Some(Rate(per_second * 1000));
+    let read = OperationRates { bytes: rate(4096), operations: rate(2), latency: Some(1_500_000) };
+    let idle = OperationRates { bytes: rate(0), operations: rate(0), latency: None };
+    let traffic = |bytes| TrafficRates { bytes: rate(bytes), packets: rate(3), errors: rate(0), drops: None };
+    let interface = InterfaceRates { name: "default".into(), receive: traffic(7), transmit: traffic(5) };
+    let rates = GuestRates {
+        interfaces: [interface].into(),
+        drives: [DriveRates { name: "root".into(), read, write: idle }].into(),
+        ..GuestRates::default()
+    };
+    let missing = |reason: Reason| Box::new(Missing::from(reason));
+    GuestActivity {
+        source: Source::VirtHandler,
+        at: 7000,
+        window_ms: 60_000,
+        stale: true,
+        memory: Ok(MemoryUse { used: GI, total: 4 * GI }),
+        swap: Err(missing(Reason::NotReported)),
+        major_faults: Ok(Rate(500)),
+        network: Ok(Traffic { receive: Rate(7000), transmit: Rate(5000) }),
+        storage: Ok(Storage { read, write: idle }),
+        contention: Ok(12_500),
+        migration: None,
+        rates: Some(rates.into()),
+    }
+}
+
+/// What the instance of that guest says, whose second interface is one of SR-IOV.
+pub fn instance() -> InstanceDetails {
+    let interface = |name: &str, is_sriov| InstanceInterface {
+        name: name.into(),
+        guest_name: "eth0".into(),
+        mac: "02:00:00:00:00:01".into(),
+        addresses: ["10.0.0.5".into()].into(),
+        is_sriov,
+    };
+    let disk = InstanceDisk { name: "root".into(), claim: "web-root".into(), ..InstanceDisk::default() };
+    let condition = Condition {
+        kind: "Ready".into(),
+        status: "False".into(),
+        reason: "GuestNotRunning".into(),
+        message: "not yet".into(),
+        since: Some(5000),
+    };
+    let system = GuestSystem { name: "Debian".into(), version: "13".into(), kernel: "6.12".into() };
+    InstanceDetails {
+        disks: [disk].into(),
+        interfaces: [interface("default", false), interface("fast", true)].into(),
+        system: Some(Box::new(system)),
+        hostname: "web".into(),
+        started: Some(4000),
+        conditions: [condition].into(),
+    }
 }

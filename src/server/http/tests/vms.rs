@@ -7,11 +7,9 @@ use serde_json::{Value, json};
 use super::fixture::*;
 use i18n::{Lang, reason, text_in};
 use model::{
-    activity::{Activity, GuestActivity, MemoryUse, MigrationProgress, Storage, Traffic},
-    details::{Condition, GuestSystem, Migration},
-    figure::{Figure, Missing, Source, Unit},
-    instance::{InstanceDetails, InstanceDisk, InstanceInterface},
-    rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
+    activity::{Activity, GuestActivity, MigrationProgress},
+    details::Migration,
+    figure::{Figure, Missing, Unit},
     reason::Reason,
     vm::{Kind, Status, Vm},
 };
@@ -58,61 +56,14 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
 
 #[tokio::test]
 async fn what_a_guest_does_has_units_a_source_and_a_window() {
-    let rate = |per_second: u64| Some(Rate(per_second * 1000));
-    let read = OperationRates { bytes: rate(4096), operations: rate(2), latency: Some(1_500_000) };
-    let idle = OperationRates { bytes: rate(0), operations: rate(0), latency: None };
-    let traffic = |bytes| TrafficRates { bytes: rate(bytes), packets: rate(3), errors: rate(0), drops: None };
-    let interface = InterfaceRates { name: "default".into(), receive: traffic(7), transmit: traffic(5) };
-    let rates = GuestRates {
-        interfaces: [interface].into(),
-        drives: [DriveRates { name: "root".into(), read, write: idle }].into(),
-        ..GuestRates::default()
+    let progress = MigrationProgress {
+        processed: Some(3 * GI),
+        remaining: Some(GI),
+        dirty_rate: Some(7),
+        transfer_rate: None,
     };
-    let missing = |reason: Reason| Box::new(Missing::from(reason));
-    let known = GuestActivity {
-        source: Source::VirtHandler,
-        at: 7000,
-        window_ms: 60_000,
-        stale: true,
-        memory: Ok(MemoryUse { used: GI, total: 4 * GI }),
-        swap: Err(missing(Reason::NotReported)),
-        major_faults: Ok(Rate(500)),
-        network: Ok(Traffic { receive: Rate(7000), transmit: Rate(5000) }),
-        storage: Ok(Storage { read, write: idle }),
-        contention: Ok(12_500),
-        migration: Some(Box::new(MigrationProgress {
-            processed: Some(3 * GI),
-            remaining: Some(GI),
-            dirty_rate: Some(7),
-            transfer_rate: None,
-        })),
-        rates: Some(rates.into()),
-    };
-    let instance = |name: &str, is_sriov| InstanceInterface {
-        name: name.into(),
-        guest_name: "eth0".into(),
-        mac: "02:00:00:00:00:01".into(),
-        addresses: ["10.0.0.5".into()].into(),
-        is_sriov,
-    };
-    let disk = InstanceDisk { name: "root".into(), claim: "web-root".into(), ..InstanceDisk::default() };
-    let condition = Condition {
-        kind: "Ready".into(),
-        status: "False".into(),
-        reason: "GuestNotRunning".into(),
-        message: "not yet".into(),
-        since: Some(5000),
-    };
-    let system = GuestSystem { name: "Debian".into(), version: "13".into(), kernel: "6.12".into() };
-    let instance = InstanceDetails {
-        disks: [disk].into(),
-        interfaces: [instance("default", false), instance("fast", true)].into(),
-        system: Some(Box::new(system)),
-        hostname: "web".into(),
-        started: Some(4000),
-        conditions: [condition].into(),
-    };
-    let (activity, instance) = (Activity::Known(Box::new(known)), Some(instance.into()));
+    let known = GuestActivity { migration: Some(Box::new(progress)), ..activity() };
+    let (activity, instance) = (Activity::Known(Box::new(known)), Some(instance().into()));
     let migration = |name: &str, phase: &str| Migration {
         name: name.into(),
         phase: phase.into(),

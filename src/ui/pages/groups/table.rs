@@ -55,7 +55,7 @@ fn head(query: &GroupsQuery, (word, sort, number): Head) -> impl IntoView + use<
     let sorted = (query.sort == sort).then_some(query.order);
     let order = sorted.map_or(sort.default_order(), Order::other);
     let address = address::groups(&GroupsQuery { sort, order, page: 1, ..query.clone() });
-    sort_head(word, if number { "num" } else { "" }, sorted, Some(address))
+    sort_head(word, if number { "num" } else { "" }.to_owned(), sorted, Some(address))
 }
 
 /// `nodes` says whether the viewer may see more of a node than its name.

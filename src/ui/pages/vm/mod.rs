@@ -225,6 +225,7 @@ fn figures(vm: &Vm, now: Millis) -> impl IntoView + use<> {
         figure,
         allocated,
         running,
+        level: None,
         sparkline: None,
     };
     view! {

@@ -42,6 +42,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
         figure: &volume.usage,
         allocated: volume.size,
         running,
+        level: None,
         sparkline: None,
     };
     let source = match (sample, volume.usage.missing()) {

@@ -120,8 +120,8 @@ fn a_guest_that_a_fault_has_paused_says_so() {
         let said = vm.summary.fault.as_ref().map(|message| message.english());
         assert_eq!(said.as_deref(), fault.then_some(message), "{printable} {reason}");
         assert_eq!(vm.failure.as_ref().map(|of| of.reason), fault.then_some(Reason::Paused));
-        let mut calm = vm.summary.clone();
-        calm.usage.disk = model::figure::Figure::Missing(Reason::NoVolumes.into());
+        let mut calm = Vm::clone(&vm);
+        calm.summary.usage.disk = model::figure::Figure::Missing(Reason::NoVolumes.into());
         assert_eq!(crate::attention::needs_attention(&calm), fault, "{printable} {reason}");
     }
     // The VirtualMachine has a copy of the condition.

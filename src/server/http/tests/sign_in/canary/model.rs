@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
+    activity::Activity,
     figure::{Basis, Figure, Sample},
     groups::{Consumer, GroupsQuery, GroupsView, TOP},
     insight::{Finding, Insight, InsightTotals, Resource},
@@ -26,6 +27,9 @@ pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query) {
         assert_eq!((view.vms.len(), shown), (matching.len(), wanted), "{query:?}");
     }
     assert_eq!(view.vms.len(), view.sparklines.len());
+    if query.view == ViewKind::Table {
+        assert_eq!(view.vms.len(), view.activity.len());
+    }
     check_facets(view, seen, query);
 }
 
@@ -162,25 +166,43 @@ fn passes(vm: &Vm, query: &Query) -> bool {
 }
 
 fn needs_attention(vm: &Vm) -> bool {
+    match vm.summary.status {
+        Status::Stopped => false,
+        Status::Running => vm.summary.fault.is_some() || has_unknown(vm) || has_problem(vm),
+        Status::Error | Status::Unknown | Status::Pending | Status::Creating => true,
+    }
+}
+
+fn has_unknown(vm: &Vm) -> bool {
     let usage = &vm.summary.usage;
-    let is_fine = |figure: &Figure| match figure {
-        Figure::Known(sample) => {
+    let is_known = |figure: &Figure| match figure {
+        Figure::Known(sample) => !sample.stale,
+        Figure::Missing(missing) => missing.reason == Reason::NoVolumes,
+    };
+    usage.disk_known < usage.disk_volumes
+        || ![&usage.cpu, &usage.memory, &usage.disk].into_iter().all(is_known)
+}
+
+/// What fresh activity the generator makes is always too much, and no file system is on one of its volumes.
+fn has_problem(vm: &Vm) -> bool {
+    let usage = &vm.summary.usage;
+    let is_full = |used: u64, of: u64, percent: u128| u128::from(used) * 100 >= u128::from(of) * percent;
+    let is_high = |figure: &Figure| {
+        figure.sample().is_some_and(|sample| {
             let used = match figure_is_cpu(sample) {
                 true => sample.used.div_ceil(1_000_000) * 1_000_000,
                 false => sample.used,
             };
-            !sample.stale && u128::from(used) * 100 < u128::from(sample.of) * 90
-        }
-        Figure::Missing(missing) => missing.reason == Reason::NoVolumes,
+            is_full(used, sample.of, 90)
+        })
     };
-    match vm.summary.status {
-        Status::Stopped => false,
-        Status::Running => {
-            let all_fine = [&usage.cpu, &usage.memory, &usage.disk].into_iter().all(is_fine);
-            vm.summary.fault.is_some() || usage.disk_known < usage.disk_volumes || !all_fine
-        }
-        Status::Error | Status::Unknown | Status::Pending | Status::Creating => true,
-    }
+    let mut filesystems = vm.guest.filesystems.iter();
+    let mut volumes = vm.volumes.iter().filter_map(|volume| volume.usage.sample());
+    is_high(&usage.cpu)
+        || usage.guest_memory.map_or_else(|| is_high(&usage.memory), |percent| percent >= 85)
+        || volumes.any(|sample| is_full(sample.used, sample.of, 85))
+        || filesystems.any(|of| is_full(of.used.unwrap(), of.total.unwrap(), 85))
+        || matches!(&vm.activity, Activity::Known(known) if !known.stale)
 }
 
 fn figure_is_cpu(sample: &Sample) -> bool {

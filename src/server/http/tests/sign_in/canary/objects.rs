@@ -206,11 +206,13 @@ pub fn vm(row: &Row) -> Vm {
         disk: make.figure(Unit::Bytes),
         disk_known: make.count(),
         disk_volumes: 0,
+        guest_memory: make.one_in(4).then(|| make.amount()),
     };
     let all_known = make.shape.random_bool(0.7);
     let disk_volumes = if all_known { usage.disk_known } else { make.count() };
     let usage = Usage { disk_volumes, ..usage };
     let node = make.shape.random_range(0..=NODES);
+    let in_filesystem = make.amount();
     // No VM migrates to the node that it is on.
     let target = Some(make.shape.random_range(0..3 * NODES)).filter(|target| *target != node);
     Vm {
@@ -259,8 +261,8 @@ pub fn vm(row: &Row) -> Vm {
                 disk: make.text("guest-disk"),
                 mount_point: make.text("mount"),
                 kind: make.text("file-system"),
-                used: Some(make.amount()),
-                total: Some(make.amount()),
+                used: Some(in_filesystem),
+                total: Some(in_filesystem + make.amount()),
                 claim: make.text("guest-claim"),
             }]
             .into(),
@@ -301,6 +303,7 @@ fn activity(make: &mut Maker) -> Activity {
         rates: Some(Arc::new(GuestRates {
             interfaces: [interface].into(),
             drives: [drive].into(),
+            window_ms: make.count(),
             ..GuestRates::default()
         })),
     }))

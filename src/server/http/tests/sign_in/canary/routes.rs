@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
+use ::model::query::Sort;
+
 use super::{
     objects::{NAMESPACES, name, namespace, node_name},
     world::CanaryCluster,
@@ -35,6 +37,7 @@ fn list_queries(world: &CanaryCluster, rng: &mut StdRng) -> Vec<String> {
         "status=running&sort=cpu",
         "status=pending&view=table&sort=memory-used&order=desc",
         "page=2&q=zq&sort=age",
+        "view=table&sort=network",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -48,9 +51,7 @@ fn list_queries(world: &CanaryCluster, rng: &mut StdRng) -> Vec<String> {
             3 => format!("q={}&attention=1", namespace(row.namespace)),
             _ => format!("status={}", one_of(rng, &["running", "stopped", "error", "creating", "unknown"])),
         };
-        let sorts =
-            ["name", "namespace", "node", "status", "cpu", "memory", "disk", "cpu-used", "disk-used", "age"];
-        let sort = one_of(rng, &sorts);
+        let sort = Sort::ALL.choose(rng).unwrap().code();
         let view = one_of(rng, &["cards", "table", "map", "map&color=disk", "map&by=namespace"]);
         queries.push(format!("{filter}&sort={sort}&order={}&view={view}", one_of(rng, &["asc", "desc"])));
     }

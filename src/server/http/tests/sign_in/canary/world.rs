@@ -20,7 +20,7 @@ use model::{
     source::{SourceHealth, SourceId, SourceState},
     vm::{Kind, Status, Vm},
 };
-use wukong_core::details::details;
+use wukong_core::{amounts, details::details};
 
 /// What a user may list, in the test's own words.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +126,7 @@ impl CanaryCluster {
         for vm in self.seen(rights) {
             add_activity(&mut facts, &vm.activity);
             facts.add(&details(&vm, &[]).localized(Lang::English));
+            facts.add(&amounts::row(&vm));
             facts.add(&vm.localized(Lang::English));
         }
         let findings = self.findings().into_iter().filter(|(row, _)| rights.sees(row));
@@ -147,7 +148,6 @@ impl CanaryCluster {
 
 /// Adds what answers say of a guest's activity: rates are per second there, and latencies in seconds.
 fn add_activity(facts: &mut Facts, activity: &Activity) {
-    facts.add(activity);
     let Activity::Known(known) = activity else { return };
     let rates = known.rates.iter();
     let devices = rates.clone().flat_map(|rates| rates.interfaces.iter());

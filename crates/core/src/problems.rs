@@ -1,0 +1,268 @@
+//! What is wrong with one VM, with the thresholds of each problem. [`health`] is what its page says first;
+//! `attention` shares the rules.
+
+use std::cmp::Reverse;
+
+use i18n::{Message, msg};
+use model::{
+    activity::{Activity, GuestActivity, Swap},
+    figure::{Basis, Layer, Sample},
+    format,
+    rates::{DriveRates, OperationRates, Rate},
+    vm::{GuestFilesystem, Status, Vm, Volume},
+    vm_health::{Level, Problem, VmHealth},
+};
+
+use super::attention::has_unknown_figures;
+
+/// Percent from which the use of CPU, and of memory as the host counts it, needs attention.
+const HIGH: u64 = 90;
+/// What a guest may swap, in bytes per second.
+const MOST_SWAP: Rate = Rate(1_000 << 20);
+/// Nanoseconds from which an operation of a drive is slow, and operations per second from which that counts.
+const SLOW: u64 = 50_000_000;
+const LEAST_OPERATIONS: Rate = Rate(5_000);
+/// File systems that cannot be written, so they are always full.
+const READ_ONLY: [&str; 5] = ["squashfs", "iso9660", "udf", "erofs", "cramfs"];
+
+/// One problem of a running VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    FullFilesystem {
+        mount_point: &'a str,
+        percent: u64,
+    },
+    FullVolume {
+        name: &'a str,
+        percent: u64,
+    },
+    GuestMemory {
+        percent: u64,
+    },
+    /// The host's figure, where the guest's is not known.
+    HostMemory {
+        percent: u64,
+    },
+    Swapping(Swap),
+    /// vCPUs wait, although the VM is not at its own limit.
+    Contention {
+        thousandths: u32,
+        node: &'a str,
+    },
+    /// vCPUs wait for the VM's own limit.
+    AtLimit {
+        thousandths: u32,
+        cpu: u64,
+    },
+    SlowDrive {
+        name: &'a str,
+        nanos: u64,
+    },
+    Cpu {
+        percent: u64,
+    },
+}
+
+/// Returns what is wrong with a VM that runs. Nothing is allocated, because lists ask for each VM.
+pub fn problems(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
+    let disks = filesystems(vm).chain(volumes(vm));
+    disks.chain(memory(vm)).chain(activity(vm).into_iter().flat_map(|of| guest(vm, of))).chain(cpu(vm))
+}
+
+/// Returns what the VM's page says first.
+pub fn health(vm: &Vm) -> VmHealth {
+    let (level, problems) = match (&vm.summary.fault, vm.summary.status) {
+        (_, Status::Stopped) => (Level::Normal, vec![problem(msg!(health.stopped))]),
+        (_, Status::Error) => (Level::Critical, vec![not_running(vm)]),
+        (_, Status::Pending | Status::Creating) => (Level::High, vec![not_running(vm)]),
+        (_, Status::Unknown) => (Level::High, vec![problem(msg!(health.unclear))]),
+        (Some(fault), Status::Running) => {
+            (Level::Critical, vec![problem(msg!(health.paused, message = Message::clone(fault)))])
+        }
+        (None, Status::Running) => running(vm),
+    };
+    VmHealth { level, problems }
+}
+
+fn running(vm: &Vm) -> (Level, Vec<Problem>) {
+    let mut found: Vec<Found> = problems(vm).collect();
+    found.sort_by_key(|found| Reverse(found.level()));
+    let level = found.first().map_or(Level::Normal, Found::level);
+    if found.is_empty() && has_unknown_figures(&vm.summary) {
+        return (Level::High, vec![problem(msg!(health.unknown))]);
+    }
+    (level, found.iter().map(Found::problem).collect())
+}
+
+fn problem(text: Message) -> Problem {
+    Problem { text, advice: Message::default() }
+}
+
+fn not_running(vm: &Vm) -> Problem {
+    let is_stuck = vm.summary.status == Status::Error;
+    let says = vm.failure.as_ref().map(|failure| failure.detail.clone()).filter(|says| !says.is_empty());
+    problem(match (says, is_stuck) {
+        (Some(says), true) => msg!(health.error_because, message = says),
+        (None, true) => msg!(health.error),
+        (Some(says), false) => msg!(health.waits_because, message = says),
+        (None, false) => msg!(health.waits),
+    })
+}
+
+fn filesystems(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
+    vm.guest.filesystems.iter().filter_map(|filesystem| {
+        let percent = filesystem_percent(filesystem)?;
+        (Level::of_space(percent) > Level::Normal)
+            .then_some(Found::FullFilesystem { mount_point: &filesystem.mount_point, percent })
+    })
+}
+
+/// Returns how full a file system is, unless it is always full.
+fn filesystem_percent(filesystem: &GuestFilesystem) -> Option<u64> {
+    let GuestFilesystem { used, total, kind, .. } = filesystem;
+    let is_read_only = READ_ONLY.iter().any(|read_only| kind.eq_ignore_ascii_case(read_only));
+    let (used, total) = (*used).zip(total.filter(|total| *total > 0))?;
+    (!is_read_only).then(|| model::figure::ratio(used, total, 100))
+}
+
+/// An image may be as large as its volume, whatever is in it: where the guest's file systems on it are known, they decide.
+fn volumes(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
+    let is_seen_by_guest = |volume: &&Volume| {
+        let mut on_it = vm.guest.filesystems.iter().filter(|filesystem| filesystem.claim == volume.claim);
+        volume.claim.is_empty() || !on_it.any(|filesystem| filesystem_percent(filesystem).is_some())
+    };
+    vm.volumes.iter().filter(is_seen_by_guest).filter_map(|volume| {
+        let sample = volume.usage.sample()?;
+        // What a backend has allocated is never given back, and says nothing of what is free.
+        let is_backend = sample.basis == Basis::Backend || sample.source.layer() == Layer::Backend;
+        let percent = sample.percent();
+        (!is_backend && Level::of_space(percent) > Level::Normal)
+            .then_some(Found::FullVolume { name: &volume.name, percent })
+    })
+}
+
+fn memory(vm: &Vm) -> Option<Found<'_>> {
+    let usage = &vm.summary.usage;
+    if let Some(percent) = usage.guest_memory {
+        return (Level::of_space(percent) > Level::Normal).then_some(Found::GuestMemory { percent });
+    }
+    high(usage.memory.sample()).map(|percent| Found::HostMemory { percent })
+}
+
+/// A VM at its own limit has the same problem as [`Found::AtLimit`].
+fn cpu(vm: &Vm) -> Option<Found<'_>> {
+    let waits = activity(vm).and_then(contention).is_some();
+    high(vm.summary.usage.cpu.sample()).filter(|_| !waits).map(|percent| Found::Cpu { percent })
+}
+
+fn high(sample: Option<&Sample>) -> Option<u64> {
+    sample.filter(|sample| !sample.stale).map(Sample::percent).filter(|percent| *percent >= HIGH)
+}
+
+/// The activity, unless it is old.
+fn activity(vm: &Vm) -> Option<&GuestActivity> {
+    match &vm.activity {
+        Activity::Known(known) => Some(&**known).filter(|known| !known.stale),
+        Activity::Missing(_) => None,
+    }
+}
+
+fn guest<'a>(vm: &'a Vm, of: &'a GuestActivity) -> impl Iterator<Item = Found<'a>> {
+    let swapping = of.swap.as_ref().ok().copied();
+    let swapping = swapping.filter(|Swap { r#in, out }| r#in.0.saturating_add(out.0) >= MOST_SWAP.0);
+    let waiting = contention(of).map(|thousandths| match high(vm.summary.usage.cpu.sample()) {
+        Some(cpu) => Found::AtLimit { thousandths, cpu },
+        None => Found::Contention { thousandths, node: &vm.summary.node },
+    });
+    swapping.map(Found::Swapping).into_iter().chain(waiting).chain(slowest_drive(of))
+}
+
+/// Returns how long vCPUs wait, if that is too long.
+fn contention(of: &GuestActivity) -> Option<u32> {
+    let thousandths = of.contention.as_ref().ok().copied();
+    thousandths.filter(|thousandths| Level::of_contention(*thousandths) > Level::Normal)
+}
+
+/// Returns the drive whose operations take longest, if that is too long.
+fn slowest_drive(of: &GuestActivity) -> Option<Found<'_>> {
+    let slowest = |drive: &DriveRates| {
+        let slow = |OperationRates { operations, latency, .. }: &OperationRates| {
+            latency.filter(|nanos| *nanos >= SLOW && operations.is_some_and(|rate| rate >= LEAST_OPERATIONS))
+        };
+        slow(&drive.read).max(slow(&drive.write))
+    };
+    let drives = of.rates.iter().flat_map(|rates| rates.drives.iter());
+    let found = drives.filter_map(|drive| Some((slowest(drive)?, &*drive.name)));
+    found.max().map(|(nanos, name)| Found::SlowDrive { name, nanos })
+}
+
+impl Found<'_> {
+    pub fn level(&self) -> Level {
+        match self {
+            Self::FullFilesystem { percent, .. }
+            | Self::FullVolume { percent, .. }
+            | Self::GuestMemory { percent } => Level::of_space(*percent),
+            Self::Contention { thousandths, .. } => Level::of_contention(*thousandths),
+            // Full use is no fault.
+            Self::HostMemory { .. }
+            | Self::Swapping(_)
+            | Self::AtLimit { .. }
+            | Self::SlowDrive { .. }
+            | Self::Cpu { .. } => Level::High,
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        Problem { text: self.text(), advice: self.advice() }
+    }
+
+    fn text(&self) -> Message {
+        match *self {
+            Self::FullFilesystem { mount_point, percent } => {
+                msg!(health.full_filesystem, what = mount_point, percent = digits(percent))
+            }
+            Self::FullVolume { name, percent } => {
+                msg!(health.full_volume, what = name, percent = digits(percent))
+            }
+            Self::GuestMemory { percent } => msg!(health.guest_memory, percent = digits(percent)),
+            Self::HostMemory { percent } => msg!(health.host_memory, percent = digits(percent)),
+            Self::Swapping(Swap { r#in, out }) => {
+                msg!(health.swapping, swap_in = per_second(r#in), swap_out = per_second(out))
+            }
+            Self::Contention { thousandths, node } => {
+                msg!(health.contention, percent = milli(thousandths), node = node)
+            }
+            Self::AtLimit { thousandths, cpu } => {
+                msg!(health.at_limit, percent = milli(thousandths), cpu = digits(cpu))
+            }
+            Self::SlowDrive { name, nanos } => {
+                msg!(health.slow_drive, drive = name, latency = format::millis(nanos))
+            }
+            Self::Cpu { percent } => msg!(health.cpu, percent = digits(percent)),
+        }
+    }
+
+    fn advice(&self) -> Message {
+        match self {
+            Self::FullFilesystem { .. } | Self::FullVolume { .. } => msg!(health.advice_disk),
+            Self::GuestMemory { .. } | Self::Swapping(_) => msg!(health.advice_memory),
+            Self::HostMemory { .. } => msg!(health.advice_guest),
+            Self::Contention { .. } => msg!(health.advice_contention),
+            Self::AtLimit { .. } | Self::Cpu { .. } => msg!(health.advice_cpu),
+            Self::SlowDrive { .. } => msg!(health.advice_drive),
+        }
+    }
+}
+
+fn digits(percent: u64) -> String {
+    format::grouped(percent)
+}
+
+fn milli(thousandths: u32) -> String {
+    format::percent(thousandths.into())
+}
+
+fn per_second(rate: Rate) -> String {
+    let format::Amount { digits, unit } = format::bytes_per_second(rate);
+    format!("{digits} {unit}")
+}
