@@ -13,10 +13,22 @@ use model::{
     reason::Reason,
 };
 
-/// The figure; `note` is shown only if it is known.
-pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + use<> {
+/// What is shown with a figure.
+#[derive(Default)]
+pub struct Notes {
+    /// Beside the amount, if it is known.
+    pub amount: String,
+    /// Where the figure was measured, if there is another one.
+    pub place: &'static str,
+    /// Above the figure, and at the end.
+    pub before: Option<AnyView>,
+    pub after: Option<AnyView>,
+}
+
+pub fn figure(gauge: Gauge<'_>, notes: Notes, now: Millis) -> impl IntoView + use<> {
+    let Notes { amount, place, before, after } = notes;
     let content = match gauge.figure {
-        Figure::Known(sample) => EitherOf3::A(known(gauge.name, sample, note, now)),
+        Figure::Known(sample) => EitherOf3::A(known(gauge, sample, (amount, place), now)),
         Figure::Missing(missing) if !gauge.running || missing.reason == Reason::NotRunning => {
             EitherOf3::B(off(gauge))
         }
@@ -25,29 +37,36 @@ pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + us
     view! {
         <section class="figure">
             <h3>{gauge.label}</h3>
+            {before}
             {content}
+            {after}
         </section>
     }
 }
 
-fn known(name: &str, sample: &Sample, note: String, now: Millis) -> impl IntoView + use<> {
-    let basis = words::basis(sample);
-    let basis =
-        (!basis.is_empty()).then(|| view! { <p class="reason">{t!(figure.basis, basis = basis)}</p> });
-    let over = (sample.percent() > 100).then(|| {
+/// A known figure with its bar, and where it comes from.
+pub fn known(
+    gauge: Gauge<'_>,
+    sample: &Sample,
+    (note, place): (String, &'static str),
+    now: Millis,
+) -> impl IntoView + use<> {
+    let name = if place.is_empty() { gauge.name.to_owned() } else { [gauge.name, " ", place].concat() };
+    // Beside the guest's own figure, the page says more.
+    let over = (sample.percent() > 100 && place.is_empty()).then(|| {
         view! { <p class="reason">{t!(figure.overhead)}</p> }
     });
     view! {
         <div
-            class=["gauge", level(sample, None)].concat()
+            class=["gauge", level(sample, gauge.level)].concat()
             role="meter"
-            aria-label=name.to_owned()
+            aria-label=name
             aria-valuemin="0"
             aria-valuemax="100"
             aria-valuenow=sample.percent().min(100).to_string()
             aria-valuetext=value_text(sample)
         >
-            <span class="big">{format::percent(sample.percent_milli())} " %"</span>
+            <span class="big">{format::percent(sample.percent_milli())} " % " <small>{place}</small></span>
             <span class="fig">
                 <b>{format::used(sample)}</b>
                 {of(sample.unit, Some(sample.of))}
@@ -55,18 +74,21 @@ fn known(name: &str, sample: &Sample, note: String, now: Millis) -> impl IntoVie
             </span>
             {bar(Some(sample.percent()))}
         </div>
-        {basis}
         {over}
         {origin(sample, now)}
     }
 }
 
 fn origin(sample: &Sample, now: Millis) -> impl IntoView + use<> {
-    let age = if sample.stale { words::old(now, sample.at) } else { words::ago(now, sample.at) };
+    source_line(words::provenance(sample), sample.at, sample.stale, now)
+}
+
+/// Where a figure comes from, and its age.
+pub fn source_line(origin: String, at: Millis, stale: bool, now: Millis) -> impl IntoView {
+    let age = if stale { words::old(now, at) } else { words::ago(now, at) };
     view! {
         <p class="small">
-            {words::provenance(sample)} {t!(figure.sampled_at)}
-            <span class=if sample.stale { "warn" } else { "" }>{age}</span>
+            {origin} {t!(figure.sampled_at)} <span class=if stale { "warn" } else { "" }>{age}</span>
         </p>
     }
 }
@@ -88,11 +110,18 @@ fn unknown(gauge: Gauge<'_>, missing: &Missing, now: Millis) -> impl IntoView + 
             <span class="fig">{t!(figure.used)} {of(gauge.unit, gauge.allocated)}</span>
             {bar(None)}
         </div>
+        {why_unknown(missing)}
+        {last_of(missing).map(|last| view! { <p class="small">{last_words(&last, now)}</p> })}
+    }
+}
+
+/// The reason, and a link to the fix.
+pub fn why_unknown(missing: &Missing) -> impl IntoView + use<> {
+    view! {
         <p class="reason">
             {t!(figure.unknown_said, reason = text(names::reason(missing.reason)))} " "
             <a href="#why">{t!(notice.how_to_fix)}</a>
         </p>
-        {last_of(missing).map(|last| view! { <p class="small">{last_words(&last, now)}</p> })}
     }
 }
 

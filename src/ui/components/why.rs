@@ -19,8 +19,11 @@ struct Gap {
     missing: Missing,
 }
 
-pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
-    let gaps = gaps(vm);
+/// What is missing of a running guest's activity, by name.
+pub type Unknown<'a> = (String, &'a Missing);
+
+pub fn why(vm: &Vm, activity: &[Unknown], now: Millis) -> Option<impl IntoView + use<>> {
+    let gaps = gaps(vm, activity);
     let items: Vec<_> = gaps.iter().map(|gap| item(gap, now)).collect();
     (!items.is_empty()).then(|| {
         view! {
@@ -41,6 +44,12 @@ fn heading(vm: &Vm) -> &'static str {
         (None, Some(_)) => t!(why.idle),
         (None, None) => t!(why.title),
     }
+}
+
+/// Names what is missing of a running VM.
+pub fn unknown_figures(vm: &Vm, activity: &[Unknown]) -> Vec<String> {
+    let gaps = if vm.summary.status == Status::Running { unknown(vm, activity) } else { Vec::new() };
+    gaps.into_iter().flat_map(|gap| gap.what).collect()
 }
 
 /// Commands that show the objects behind this page.
@@ -86,16 +95,24 @@ fn command_lines(vm: &Vm) -> Vec<String> {
 
 /// Returns what is missing: why the VM does not run, its size, and the figures and volumes of a running VM.
 /// The disk figure has an entry of its own only if no volume explains it.
-fn gaps(vm: &Vm) -> Vec<Gap> {
+fn gaps(vm: &Vm, activity: &[Unknown]) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let all = words::list(&[t!(figure.cpu), t!(figure.memory), t!(figure.disk)]);
     let halted = if vm.summary.fault.is_some() { t!(why.guest) } else { all.as_str() };
     push(&mut gaps, halted, vm.failure.as_deref());
     let size = words::list(&[t!(figure.vcpu), t!(figure.memory)]);
     push(&mut gaps, &size, vm.allocation_gap.as_deref());
-    if vm.summary.status != Status::Running {
-        return gaps;
+    if vm.summary.status == Status::Running {
+        for gap in unknown(vm, activity) {
+            gap.what.iter().for_each(|what| push(&mut gaps, what, Some(&gap.missing)));
+        }
     }
+    gaps
+}
+
+/// Returns which figures and volumes are missing.
+fn unknown(vm: &Vm, activity: &[Unknown]) -> Vec<Gap> {
+    let mut gaps = Vec::new();
     let usage = &vm.summary.usage;
     for (what, figure) in [(t!(figure.cpu), &usage.cpu), (t!(figure.memory), &usage.memory)] {
         push(&mut gaps, what, figure.missing());
@@ -116,6 +133,7 @@ fn gaps(vm: &Vm) -> Vec<Gap> {
             push(&mut gaps, &volume_of(reading.source), reading.figure.missing());
         }
     }
+    activity.iter().for_each(|(what, missing)| push(&mut gaps, what, Some(missing)));
     gaps
 }
 

@@ -1,7 +1,11 @@
 //! One VM's page.
 
 use super::*;
-use model::{figure::Missing, vm::Status};
+use model::{
+    activity::{GuestActivity, MemoryUse},
+    figure::Missing,
+    vm::Status,
+};
 
 #[test]
 fn a_vm_page_shows_figures_volumes_networks_and_commands() {
@@ -101,7 +105,8 @@ fn a_nearly_full_guest_file_system_is_highlighted() {
         ..Default::default()
     };
     vms[0].guest.filesystems = [
-        fs("/", Some(95 << 30), Some(100 << 30)),
+        fs("/", Some(86 << 30), Some(100 << 30)),
+        fs("/boot", Some(95 << 30), Some(100 << 30)),
         fs("/srv", Some(1 << 30), Some(100 << 30)),
         fs("/x", None, None),
     ]
@@ -110,7 +115,13 @@ fn a_nearly_full_guest_file_system_is_highlighted() {
     vms[0].guest.filesystems_left_out = 7;
     let page = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()));
     let (hot, normal) = (page.part(">/<", "</tr>"), page.part(">/srv<", "</tr>"));
-    assert!(hot.contains("num hot") && text(hot).contains("95 / 100 Gi 95 %"), "{hot}");
+    assert!(hot.contains("num hot") && text(hot).contains("86 / 100 Gi 86 %"), "{hot}");
+    assert!(page.part(">/boot<", "</tr>").contains("num crit"), "{}", page.html);
+    assert!(
+        text(verdict(&page)).starts_with("Critical: /boot is 95 % full. Free space"),
+        "{}",
+        verdict(&page)
+    );
     assert!(!normal.contains("hot") && text(normal).contains("1 / 100 Gi 1 %"), "{normal}");
     assert!(!text(page.part(">/x<", "</tr>")).contains('%'));
     assert!(page.text().contains("7 more file systems are not listed. They are counted."), "{}", page.text());
@@ -122,4 +133,117 @@ fn an_expired_figure_keeps_its_last_value_and_age() {
     let text = page.text();
     assert!(text.contains("Unknown: the last sample is too old."), "{text}");
     assert!(text.contains("Last known: 7.00 of 8 Gi, 87 %, 6 min ago."), "{text}");
+}
+
+/// The first of the VMs, whose host counts 106 % of its memory, with this activity.
+fn page_with(change: impl Fn(&mut GuestActivity)) -> Page {
+    let mut activity = sample::activity();
+    change(&mut activity);
+    let mut vms = sample::vms();
+    vms[0].summary.usage.memory = sample::memory(848, 8);
+    vms[0] = sample::active(vms[0].clone(), activity);
+    render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()))
+}
+
+fn verdict(page: &Page) -> &str {
+    page.part("class=\"verdict", "</section>")
+}
+
+fn assert_shows(page: &Page, wanted: &[&str]) {
+    let text = page.text();
+    wanted.iter().for_each(|wanted| assert!(text.contains(wanted), "{wanted} is not in {text}"));
+}
+
+#[test]
+fn the_guest_s_memory_stands_beside_the_host_s_and_decides() {
+    let page = page_with(|_| {});
+    assert_eq!(text(verdict(&page)), "Nothing needs attention. Unknown: Traffic of fast. Why?");
+    assert_shows(
+        &page,
+        &[
+            "56.2 % in the guest 4.50 of 8 Gi",
+            "105.9 % on the host 8.48 of 8 Gi",
+            "The host counts what the guest once touched",
+            "virt-handler , sampled 38 s ago",
+        ],
+    );
+    assert!(!page.text().contains("launcher pod's overhead"), "{}", page.text());
+    let memory = page.part("aria-label=\"Memory on the host\"", ">");
+    assert!(memory.ends_with("class=\"gauge\""), "not red: {memory}");
+    let full = page_with(|of| of.memory = Ok(MemoryUse { used: 96, total: 100 }));
+    assert!(verdict(&full).starts_with("class=\"verdict crit\""), "{}", verdict(&full));
+    assert!(text(verdict(&full)).contains("The guest uses 96 % of its memory. Give the VM more memory"));
+}
+
+#[test]
+fn a_vm_page_shows_traffic_with_source_age_and_window() {
+    let page = page_with(|_| {});
+    assert_shows(
+        &page,
+        &[
+            "Contention (steal) 0.6 %",
+            "Swap in, out 0 B/s, 1.2 kB/s",
+            "Major page faults 0.2 /s",
+            "18.4 MB/s Network 41.6 MB/s Disk I/O",
+            "Network in, out 6.1 MB/s, 12.3 MB/s",
+            "Disk read, write 12.4 MB/s, 29.2 MB/s",
+            "IOPS read, write 400, 840",
+            "Latency read, write 1.9 ms, 4.7 ms",
+            "virt-handler, 60 s window , sampled 38 s ago",
+            "default masquerade eth0 10.244.1.23 02:8e:4f:11:0c:7a 6.1 MB/s 12.3 MB/s 0, 0 2, 0",
+            "rootdisk api-gateway-01-root 12.4 MB/s 29.2 MB/s 400, 840 1.9 ms, 4.7 ms",
+            "Operating system Debian 13.2 Kernel 6.12 Host name api-gateway",
+            "LiveMigratable False DisksNotLiveMigratable PVC is not shared 2 h",
+            "Traffic of fast : not reported. SR-IOV passes",
+        ],
+    );
+    let old = page_with(|of| (of.stale, of.at) = (true, NOW - 200_000));
+    assert_shows(&old, &["virt-handler, 60 s window , sampled 3 min old"]);
+}
+
+#[test]
+fn a_vm_that_waits_for_cpu_says_who_uses_it() {
+    let page = page_with(|of| of.contention = Ok(23_400));
+    let text = text(verdict(&page));
+    assert!(verdict(&page).contains("verdict crit") && text.starts_with("Critical: "), "{text}");
+    assert!(
+        text.contains("wait 23.4 % of the time for a CPU of node-a: other VMs use them. Migrate"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_not_known_of_a_guest_is_a_dash_with_its_reason_and_fix() {
+    let missing = |reason: Reason| Box::new(Missing { fix: "Wait.".into(), ..Missing::from(reason) });
+    let page = page_with(|of| {
+        of.network = Err(missing(Reason::FirstSample));
+        of.swap = Err(missing(Reason::NotReported));
+    });
+    assert!(
+        text(verdict(&page)).contains("Unknown: Swap in, out, network, traffic of fast. Why?"),
+        "{}",
+        verdict(&page)
+    );
+    assert_shows(&page, &["Swap in, out — Unknown: not reported", "Network in, out — Unknown: first sample"]);
+    let why = text(page.part("id=\"why\"", "</section>"));
+    assert!(why.contains("Network : first sample: a rate needs two. How to fix it Wait."), "{why}");
+    let nothing = render("/vms/payments/api-gateway-01", snapshot(sample::vms(), sample::sources()));
+    assert_shows(
+        &nothing,
+        &["Traffic Unknown: no answer yet. How to fix it", "Guest memory — Unknown: no answer yet"],
+    );
+    assert!(!nothing.text().contains("0 B/s"), "missing is never zero");
+}
+
+#[test]
+fn a_vm_that_is_off_has_a_verdict_and_no_activity() {
+    let page = render("/vms/shop/frontend-canary", snapshot(sample::vms(), sample::sources()));
+    assert_eq!(text(verdict(&page)), "The VM is stopped. Nothing is measured.");
+    assert!(!page.text().contains("Traffic") && !page.text().contains("Contention"), "{}", page.text());
+    let broken = render("/vms/ci/gpu-trainer", snapshot(sample::vms(), sample::sources()));
+    let said = text(verdict(&broken));
+    assert!(
+        said.contains("The VM does not run. KubeVirt says: 0/4 nodes are available")
+            && said.contains("How to fix it")
+    );
 }

@@ -1,8 +1,12 @@
-//! The page of one VM: facts, its three figures in full, volumes, networks, disks, and why figures are
+//! The page of one VM: what is wrong with it, facts, its figures in full, volumes, networks, disks, and why figures are
 //! missing.
 
+mod amounts;
 mod devices;
+mod figures;
 mod guest;
+mod unknown;
+mod verdict;
 mod volumes;
 
 use leptos::{either::EitherOf4, prelude::*};
@@ -18,9 +22,7 @@ use crate::{
         address::{self, use_query},
         chart::history::history_section,
         components::{
-            card::reasons_text,
-            figure::figure,
-            meter::Gauge,
+            card::{idle, state_text},
             state::{State, state},
             title::title,
             why::{commands, why},
@@ -31,11 +33,13 @@ use crate::{
         words,
     },
 };
-use devices::{disks, networks};
+use devices::{disks, drives, interfaces};
+use figures::figures;
 use guest::guest;
 use i18n::t;
 use model::{
     Millis,
+    details::VmDetails,
     figure::Unit,
     format,
     history::Span,
@@ -44,6 +48,8 @@ use model::{
     view::{HistoryView, VmView},
     vm::{Status, Vm},
 };
+use unknown::unknown_activity;
+use verdict::verdict;
 use volumes::volumes;
 
 /// Everything is made in `view`, whose code is fetched with the page; `data` would be part of the first
@@ -115,16 +121,27 @@ fn pair((namespace, name): &(String, String)) -> (&str, &str) {
 /// The charts are redrawn when there is a new point; the rest of the page each second, for its ages.
 fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl IntoView {
     view! {
-        {ticking(feed, |vm, now| view! { {head(vm)} {facts(vm)} <h2>{t!(vm.usage)}</h2> {figures(vm, now)} })}
+        {move || feed.draw(|view| view.vm.as_ref().map(|vm| (head(vm), verdict(vm, &view.details, &view.health))))}
+        {ticking(
+            feed,
+            |vm, details, now| {
+                view! {
+                    {facts(vm, details, now)}
+                    <h2>{t!(vm.usage)}</h2>
+                    {figures(vm, &details.activity, now)}
+                }
+            },
+        )}
         {history_section(feed, history, span)}
         {ticking(
             feed,
-            |vm, now| {
+            |vm, details, now| {
                 view! {
                     {volumes(vm, now)}
-                    {guest(&vm.guest, now)}
-                    {why(vm, now)}
-                    {networks(&vm.networks)}
+                    {drives(&details.drives)}
+                    {interfaces(vm, &details.interfaces)}
+                    {guest(&vm.guest, details, now)}
+                    {why(vm, &unknown_activity(vm, details), now)}
                     {disks(&vm.disks)}
                     {commands(vm)}
                 }
@@ -135,21 +152,20 @@ fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl Into
 
 fn ticking<V: IntoView + 'static>(
     feed: Feed<VmView>,
-    draw: impl Fn(&Vm, Millis) -> V + Copy + Send + 'static,
+    draw: impl Fn(&Vm, &VmDetails, Millis) -> V + Copy + Send + 'static,
 ) -> impl IntoView {
     let now = expect_context::<Live>().now;
     move || {
         let now = now.get();
-        feed.draw(|view| view.vm.as_ref().map(|vm| draw(vm, now)))
+        feed.draw(|view| view.vm.as_ref().map(|vm| draw(vm, &view.details, now)))
     }
 }
 
 fn head(vm: &Vm) -> impl IntoView + use<> {
     let summary = &vm.summary;
     let list = Query { namespace: summary.namespace.clone(), ..Query::default() };
-    let note = reasons_text(summary);
+    let note = if summary.status == Status::Running { state_text(summary) } else { Some(idle(summary)) };
     let conflict = vm.conflict.as_ref().map(|conflict| view! { <p class="reason">{conflict.text()}</p> });
-    let fix = vm.failure.is_some().then(|| view! { <a href="#why">{t!(notice.how_to_fix)}</a> });
     view! {
         <div class="head">
             <nav class="crumbs" aria-label=t!(vm.breadcrumb)>
@@ -159,13 +175,13 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
             </nav>
             <h1>{summary.name.clone()}</h1>
             {state(State::of_vm(summary))}
-            {(!note.is_empty()).then(|| view! { <p class="reason">{note} " " {fix}</p> })}
+            {note.map(|note| view! { <p class="reason">{note}</p> })}
             {conflict}
         </div>
     }
 }
 
-fn facts(vm: &Vm) -> impl IntoView + use<> {
+fn facts(vm: &Vm, details: &VmDetails, now: Millis) -> impl IntoView + use<> {
     let summary = &vm.summary;
     let node = if summary.migrating_to.is_empty() {
         summary.node.clone()
@@ -182,8 +198,8 @@ fn facts(vm: &Vm) -> impl IntoView + use<> {
     let volumes = words::volumes(vm.volumes.len() as u32);
     let disks = t!(vm.disks_sum, volumes = volumes, amount = format::allocation(Unit::Bytes, summary.disk));
     let facts = [
-        (t!(vm.namespace), summary.namespace.clone()),
         (t!(vm.node), node),
+        (t!(vm.up), details.started.map(|started| words::span(now - started)).unwrap_or_default()),
         (t!(vm.ip), summary.ip_address.clone()),
         (t!(figure.vcpu), cpu),
         (t!(figure.memory), memory),
@@ -205,34 +221,6 @@ fn fact(name: &'static str, value: String) -> impl IntoView {
         <div>
             <dt>{name}</dt>
             <dd>{value}</dd>
-        </div>
-    }
-}
-
-fn figures(vm: &Vm, now: Millis) -> impl IntoView + use<> {
-    let summary = &vm.summary;
-    let usage = &summary.usage;
-    let running = summary.status == Status::Running;
-    let counted = if usage.disk_known < usage.disk_volumes {
-        t!(vm.counted, known = usage.disk_known.to_string(), volumes = words::volumes(usage.disk_volumes))
-    } else {
-        String::new()
-    };
-    let gauge = |label, unit, figure, allocated| Gauge {
-        label,
-        name: label,
-        unit,
-        figure,
-        allocated,
-        running,
-        level: None,
-        sparkline: None,
-    };
-    view! {
-        <div class="figures">
-            {figure(gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, summary.cpu), String::new(), now)}
-            {figure(gauge(t!(figure.memory), Unit::Bytes, &usage.memory, summary.memory), String::new(), now)}
-            {figure(gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(summary.disk)), counted, now)}
         </div>
     }
 }

@@ -12,8 +12,9 @@ use crate::ui::{
 use i18n::{self as names, key, t, text};
 use model::{
     Millis,
-    figure::{Sample, Unit},
+    figure::{Layer, Sample, Unit},
     vm::{Status, Vm, Volume},
+    vm_health::Level,
 };
 
 const VOLUME: [Column; 7] = [
@@ -42,7 +43,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
         figure: &volume.usage,
         allocated: volume.size,
         running,
-        level: None,
+        level: sample.map(level),
         sparkline: None,
     };
     let source = match (sample, volume.usage.missing()) {
@@ -73,6 +74,14 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
             </td>
             {number(VOLUME[6].0, sample.map(|sample| words::ago(now, sample.at)).unwrap_or_default())}
         </tr>
+    }
+}
+
+/// How serious it is that so much is used. What a backend has allocated says nothing of what is free.
+fn level(sample: &Sample) -> Level {
+    match sample.source.layer() {
+        Layer::Backend => Level::Normal,
+        Layer::Guest | Layer::Image => Level::of_space(sample.percent()),
     }
 }
 

@@ -137,9 +137,6 @@ async fn free_texts_of_objects_and_guests_are_text() {
             &[
                 "spec.osImage",
                 "spec.networks.type",
-                "status.networks.interface",
-                "status.networks.ipAddress",
-                "status.networks.macAddress",
                 "spec.disks.storageClassName",
                 "spec.disks.image",
                 "spec.storageClassName",

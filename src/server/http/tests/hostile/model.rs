@@ -19,9 +19,12 @@ use crate::server::{
     },
 };
 use model::{
+    activity::{Activity, GuestActivity},
+    details::{Condition, GuestSystem},
     figure::{Figure, Missing, Unit},
     groups::Node,
     insight::{Filling, Finding, Insight, Window},
+    instance::{InstanceDetails, InstanceDisk, InstanceInterface},
     reason::Reason,
     source::{SourceHealth, SourceId, SourceState},
     vm::{Guest, GuestFilesystem, Kind, Reading, Status, Vm},
@@ -103,6 +106,55 @@ fn whole(status: Status) -> Vm {
     vm
 }
 
+/// Gives the VM what its page shows as details: all texts are marks. Returns their names.
+fn with_details(vm: Vm) -> (Vm, Vec<String>) {
+    let mut marks = Vec::new();
+    let mut text = |name: &str| {
+        marks.push(["vm.details.", name].concat());
+        mark(&["vm.details.", name].concat())
+    };
+    let missing = Missing {
+        detail: text("figure.detail").into(),
+        fix: text("figure.fix").into(),
+        ..Missing::from(Reason::NotReported)
+    };
+    let interface = InstanceInterface {
+        name: text("interface.name").into(),
+        guest_name: text("interface.guest_name").into(),
+        mac: text("interface.mac").into(),
+        addresses: [text("interface.address").into()].into(),
+        is_sriov: false,
+    };
+    let disk = InstanceDisk {
+        name: text("drive.name").into(),
+        claim: text("drive.claim").into(),
+        ..InstanceDisk::default()
+    };
+    let system = GuestSystem {
+        name: text("system.name").into(),
+        version: text("system.version").into(),
+        kernel: text("system.kernel").into(),
+    };
+    let condition = Condition {
+        kind: text("condition.kind").into(),
+        status: text("condition.status").into(),
+        reason: text("condition.reason").into(),
+        message: text("condition.message").into(),
+        since: Some(1),
+    };
+    let instance = InstanceDetails {
+        disks: [disk].into(),
+        interfaces: [interface].into(),
+        system: Some(Box::new(system)),
+        hostname: text("hostname").into(),
+        started: Some(1),
+        conditions: [condition].into(),
+    };
+    let activity = GuestActivity { swap: Err(Box::new(missing)), ..fixture::activity() };
+    let activity = Activity::Known(Box::new(activity));
+    (Vm { activity, instance: Some(Arc::new(instance)), ..vm }, marks)
+}
+
 fn source(id: SourceId, state: SourceState) -> SourceHealth {
     SourceHealth {
         id,
@@ -135,7 +187,9 @@ struct Cluster {
 
 /// Keeps the VM's names if `kept` says so, since its page is found by them.
 fn cluster(status: Status, kept: &[&str]) -> Cluster {
-    let (vm, vm_marks) = hostile(&whole(status), "vm", kept);
+    let (vm, mut vm_marks) = hostile(&whole(status), "vm", kept);
+    let (vm, details_marks) = with_details(vm);
+    vm_marks.extend(details_marks);
     let (source, source_marks) = hostile(&source(SourceId::Nodes, SourceState::Degraded), "source", &[]);
     let node =
         Node { name: vm.summary.node.clone(), ready: Some(false), unschedulable: true, ..Node::default() };
@@ -187,8 +241,8 @@ async fn every_text_of_a_vm_is_text_on_its_page() {
             let page = page(&cluster.router, &["/vms/shop/web", span].concat(), StatusCode::OK).await;
             let wanted = cluster.vm.iter().map(String::as_str).filter(|mark| !elsewhere.contains(mark));
             // A VM that does not run has no figures.
-            let wanted = wanted.filter(|mark| status == Status::Running || !mark.contains(".usage."));
-            let wanted = wanted.filter(|mark| status == Status::Running || !mark.contains(".figure."));
+            let is_figure = |mark: &&str| [".usage.", ".figure."].iter().any(|part| mark.contains(part));
+            let wanted = wanted.filter(|mark| status == Status::Running || !is_figure(mark));
             assert_eq!(absent(&page, wanted.chain(["cluster"])), Vec::<&str>::new(), "{status:?} {span}");
             assert!(page.title().starts_with("web · shop"), "{}", page.title());
         }
