@@ -19,11 +19,12 @@ const EVENTS: &str = include_str!("../../docs/events.md");
 const HISTORY: &str = include_str!("../../docs/history.md");
 const REASONS: &str = include_str!("../../docs/reasons.md");
 const SECURITY: &str = include_str!("../../docs/security.md");
+const SLOW_VMS: &str = include_str!("../../docs/slow-vms.md");
 const SIGN_IN: &str = include_str!("../../docs/sign-in.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
 const VM: &str = include_str!("../../docs/vm.md");
-const PAGES: [&str; 11] =
-    [README, CHINESE, CONNECTING, DEPLOY, EVENTS, HISTORY, REASONS, SECURITY, SIGN_IN, SOURCES, VM];
+const PAGES: [&str; 12] =
+    [README, CHINESE, CONNECTING, DEPLOY, EVENTS, HISTORY, REASONS, SECURITY, SIGN_IN, SLOW_VMS, SOURCES, VM];
 
 #[test]
 fn every_source_is_explained() {

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, fs, net::SocketAddr};
 
-use super::{CHINESE, HISTORY, PAGES, README, code, joined, rows};
+use super::{CHINESE, HISTORY, PAGES, README, SLOW_VMS, code, joined, rows};
 use crate::{
     code::src,
     program::{Running, get, program},
 };
+use model::query::Sort;
 
 /// A value that no parameter accepts but the search text.
 const WRONG: &str = "A_b!";
@@ -102,4 +103,15 @@ fn assert_is_read(address: SocketAddr, path: &str, name: &str) {
 
 fn status(address: SocketAddr, path: &str) -> String {
     get(address, path).split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn each_sort_by_what_guests_do_is_documented() {
+    let codes: BTreeSet<&str> = code(SLOW_VMS).into_iter().collect();
+    for sort in
+        [Sort::GuestMemory, Sort::Network, Sort::Storage, Sort::Operations, Sort::Latency, Sort::Contention]
+    {
+        assert!(codes.contains(sort.code()), "{}", sort.code());
+        assert!([README, CHINESE].iter().all(|page| page.contains(sort.code())), "{}", sort.code());
+    }
 }
