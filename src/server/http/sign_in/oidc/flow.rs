@@ -176,7 +176,14 @@ impl Callback<'_> {
             return Err(if renews { Ending::Go } else { Notice::TooMany.into() });
         }
         let (claims, token) = self.oidc.redeem(found, login, code, now).await.map_err(ending)?;
-        let user = user_of(&claims, &self.oidc.config.mappings);
+        let mappings = &self.oidc.config.mappings;
+        if !claims.contains_key(&mappings.groups_claim) {
+            tracing::info!(
+                claim = mappings.groups_claim,
+                "the ID token has no groups claim: this user has no groups"
+            );
+        }
+        let user = user_of(&claims, mappings);
         let user = user.map_err(|fault: ClaimFault| Notice::Refused(fault.message("oidc")))?;
         let session = self.session(renews, user, token, now).ok_or(Ending::Over)?;
         self.open(session, renews).await.map_err(Ending::from)
