@@ -152,7 +152,7 @@ impl Server {
         Self {
             ordinary: ordinary(config.timeouts),
             for_probes: for_probes(),
-            places: Places::new(config.most),
+            places: Places::new("connections", config.most),
             reserve: Reserve::default(),
             connections: GracefulShutdown::new(),
             router,
@@ -166,11 +166,7 @@ impl Server {
     fn serve(&mut self, stream: TcpStream, address: SocketAddr) {
         let peer = self.config.proxies.peer_of_connection(address);
         match self.places.take(peer) {
-            Ok(place) => {
-                let number = place.number();
-                let connection = self.spawn(&self.ordinary, stream, address, Some(place));
-                self.places.begin(number, connection.abort_handle());
-            }
+            Ok(place) => drop(self.spawn(&self.ordinary, stream, address, Some(place))),
             Err(_) => {
                 let connection = self.spawn(&self.for_probes, stream, address, None);
                 self.reserve.admit(peer, connection.abort_handle());
@@ -200,11 +196,13 @@ impl Server {
             watcher: self.connections.watcher(),
             shutdown: self.shutdown.clone(),
         };
+        // A slow handshake holds its own peer's place, as a slow request does.
+        let lost = place.as_ref().map(|place| place.lost.clone()).unwrap_or_default();
         tokio::spawn(async move {
-            if let Err(error) = connection.serve(stream).await {
+            let served = lost.run_until_cancelled(connection.serve(stream)).await;
+            if let Some(Err(error)) = served {
                 tracing::debug!(%error, %address, "connection ended early");
             }
-            // A slow handshake holds its own peer's place, as a slow request does.
             drop(place);
         })
     }

@@ -60,6 +60,15 @@ impl Peer {
     }
 }
 
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => address.fmt(f),
+            Self::User(user) => write!(f, "user {user:016x}"),
+        }
+    }
+}
+
 impl From<Client> for Peer {
     /// Returns a peer that counts as this client.
     fn from(client: Client) -> Self {

@@ -1,5 +1,5 @@
-//! The places of connections, which `connection` gives out. When a client asks for a place and there is none, the client
-//! that has the most connections gives one up: otherwise two clients could take all places.
+//! The places of what clients hold open: connections (`connection`) and event streams (`events::hub`). When a client asks
+//! for a place and there is none, the client that has the most gives one up: otherwise two clients could take all places.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,14 +10,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     peer::{Client, Peer},
     semaphore::{PeerPermit, PeerSemaphore, PermitError},
 };
 
-/// All places of ordinary connections. Clones share them.
+/// All places of one kind. Clones share them.
 #[derive(Clone)]
 pub struct Places {
     permits: Arc<PeerSemaphore>,
@@ -32,21 +32,22 @@ struct Taken {
     counts: HashMap<Client, usize>,
 }
 
-/// The connection that has a place.
+/// A place that is taken.
 struct Taking {
     client: Option<Client>,
     permit: PeerPermit,
     asked: Arc<AtomicBool>,
-    /// `None` until the connection has begun.
-    connection: Option<AbortHandle>,
+    lost: CancellationToken,
 }
 
 /// A place, which is free again when this is dropped.
 pub struct Place {
     number: u64,
     taken: Arc<Mutex<Taken>>,
-    /// Set once the connection has sent the whole head of a request.
+    /// Set once the client has used the place: a connection has sent the whole head of a request.
     pub asked: Arc<AtomicBool>,
+    /// Cancelled when the place goes to another client. What has the place must end then.
+    pub lost: CancellationToken,
 }
 
 impl Drop for Place {
@@ -58,36 +59,33 @@ impl Drop for Place {
 }
 
 impl Places {
-    pub fn new(most: usize) -> Self {
-        Self { permits: PeerSemaphore::new("connections", most), taken: Arc::default() }
+    /// Returns this many places. `name` is what has them, for the log.
+    pub fn new(name: &'static str, most: usize) -> Self {
+        Self { permits: PeerSemaphore::new(name, most), taken: Arc::default() }
     }
 
-    /// Returns a place. If none is free, the connection that has to give way to this peer is ended. Fails if there is
-    /// no such connection.
+    /// Returns a place. If none is free, the one that has to give way to this peer is lost to it. Fails if there is
+    /// no such place.
     pub fn take(&self, peer: Option<Peer>) -> Result<Place, PermitError> {
-        let permit = self.permits.try_acquire(peer).or_else(|exhausted| {
-            let permit = self.taken.lock().make_room(peer, exhausted);
-            permit.ok_or(exhausted)
-        });
+        let permit = self.permits.try_acquire(peer).or_else(|exhausted| self.make_room(peer, exhausted));
         let permit = permit.inspect_err(|exhausted| self.permits.warn_refusal(peer, *exhausted))?;
-        let asked = Arc::<AtomicBool>::default();
+        let (asked, lost) = (Arc::<AtomicBool>::default(), CancellationToken::new());
         let client = peer.map(Peer::client);
-        let taking = Taking { client, permit, asked: asked.clone(), connection: None };
+        let taking = Taking { client, permit, asked: asked.clone(), lost: lost.clone() };
         let number = self.taken.lock().add(taking);
-        Ok(Place { number, taken: self.taken.clone(), asked })
+        Ok(Place { number, taken: self.taken.clone(), asked, lost })
     }
 
-    /// Tells which connection has the place with this number.
-    pub fn begin(&self, number: u64, connection: AbortHandle) {
-        if let Some(taking) = self.taken.lock().by_number.get_mut(&number) {
-            taking.connection = Some(connection);
-        }
+    fn make_room(&self, peer: Option<Peer>, exhausted: PermitError) -> Result<PeerPermit, PermitError> {
+        let (permit, loser) = self.taken.lock().make_room(peer, exhausted).ok_or(exhausted)?;
+        self.permits.warn_displaced(peer, loser, exhausted);
+        Ok(permit)
     }
-}
 
-impl Place {
-    pub fn number(&self) -> u64 {
-        self.number
+    /// Returns how many places are taken.
+    #[cfg(test)]
+    pub fn taken(&self) -> usize {
+        self.permits.held()
     }
 }
 
@@ -114,35 +112,37 @@ impl Taken {
         Some(removed)
     }
 
-    /// Ends a connection and returns its permit, which counts for `peer` from now on.
-    fn make_room(&mut self, peer: Option<Peer>, exhausted: PermitError) -> Option<PeerPermit> {
+    /// Takes a place away and returns its permit, which counts for `peer` from now on, and who has lost it.
+    fn make_room(
+        &mut self,
+        peer: Option<Peer>,
+        exhausted: PermitError,
+    ) -> Option<(PeerPermit, Option<Client>)> {
         let own = peer.map(Peer::client);
         let number = match exhausted {
-            // Its new request goes before its own connections that have not asked for anything.
+            // Its new place goes before its own that it has not used.
             PermitError::ShareTaken => self.oldest_silent(own?),
             PermitError::AllTaken => {
                 let of_own = own.and_then(|own| self.counts.get(&own)).copied().unwrap_or_default();
                 let (client, most) = self.counts.iter().max_by_key(|(_, count)| **count)?;
-                // With less of a difference the two would end each other's connections in turn.
+                // With less of a difference the two would take each other's places in turn.
                 if *most <= of_own + 1 {
                     return None;
                 }
                 self.oldest_silent(*client).or_else(|| self.newest(*client))
             }
         };
-        let Taking { mut permit, connection, .. } = self.remove(number?)?;
-        if let Some(connection) = connection {
-            connection.abort();
-        }
+        let Taking { mut permit, client, lost, .. } = self.remove(number?)?;
+        lost.cancel();
         let share = match exhausted {
-            PermitError::ShareTaken => return Some(permit),
+            PermitError::ShareTaken => return Some((permit, client)),
             PermitError::AllTaken => permit.share_for(peer).ok()?,
         };
         permit.move_to(share);
-        Some(permit)
+        Some((permit, client))
     }
 
-    /// Returns the client's oldest connection that has not sent the head of a request.
+    /// Returns the client's oldest place that it has not used.
     fn oldest_silent(&self, client: Client) -> Option<u64> {
         self.of(client).find(|(_, taking)| !taking.asked.load(Ordering::Relaxed)).map(|(number, _)| *number)
     }
@@ -151,7 +151,7 @@ impl Taken {
         self.of(client).next_back().map(|(number, _)| *number)
     }
 
-    /// Returns the client's connections, oldest first.
+    /// Returns the client's places, oldest first.
     fn of(&self, client: Client) -> impl DoubleEndedIterator<Item = (&u64, &Taking)> {
         self.by_number.iter().filter(move |(_, taking)| taking.client == Some(client))
     }
@@ -170,12 +170,8 @@ mod tests {
 
     fn connect(places: &Places, address: &str) -> Option<Client> {
         let place = places.take(Some(Peer::new(address.parse().unwrap()))).ok()?;
-        let (number, asked) = (place.number(), place.asked.clone());
-        let task = tokio::spawn(async move {
-            std::future::pending::<()>().await;
-            drop(place);
-        });
-        places.begin(number, task.abort_handle());
+        let asked = place.asked.clone();
+        let task = tokio::spawn(async move { place.lost.cancelled().await });
         Some(Client { task, asked })
     }
 
@@ -188,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn two_clients_that_take_everything_give_way_to_a_third() {
-        let places = Places::new(20);
+        let places = Places::new("test", 20);
         let flood: Vec<_> =
             (0..20).filter_map(|n| connect(&places, ["203.0.113.5", "203.0.113.6"][n % 2])).collect();
         assert_eq!(flood.len(), 20);
@@ -202,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_is_served_keeps_its_connections_from_its_equals() {
-        let places = Places::new(4);
+        let places = Places::new("test", 4);
         let one = [(); 2].map(|()| connect(&places, "203.0.113.5").unwrap());
         let two = [(); 2].map(|()| connect(&places, "203.0.113.6").unwrap());
         assert!(connect(&places, "203.0.113.6").is_some(), "in place of its own silent one");
@@ -215,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_ends_is_free_again() {
-        let places = Places::new(6);
+        let places = Places::new("test", 6);
         let clients: Vec<_> =
             (0..9).filter_map(|n| connect(&places, &format!("203.0.113.{}", n % 3))).collect();
         clients.iter().for_each(|client| client.task.abort());

@@ -12,11 +12,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::peer::Peer;
+use super::peer::{Client, Peer};
 use share::{Share, Shares};
 
-/// Shortest time between two logged refusals of a semaphore, so that clients who cause them cannot fill the
-/// log.
+/// Shortest time between two warnings of one kind, so that clients who cause them cannot fill the log.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// How long permits count as short after a client waited for them in vain.
 const SHORTAGE: Duration = Duration::from_secs(60);
@@ -37,9 +36,26 @@ pub struct PeerSemaphore {
     permits: usize,
     all: Arc<Semaphore>,
     shares: Arc<Shares>,
-    warned: Mutex<Option<Instant>>,
+    warned: LastWarning,
+    displaced: LastWarning,
     /// When a client last waited in vain although it had less than its share.
     refused: Mutex<Option<Instant>>,
+}
+
+/// When something was last logged.
+#[derive(Default)]
+struct LastWarning(Mutex<Option<Instant>>);
+
+impl LastWarning {
+    /// Returns whether it may be logged again, and then counts as logged.
+    fn is_due(&self) -> bool {
+        let mut last = self.0.lock();
+        let due = last.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
 }
 
 /// One or more permits. They are released when this is dropped.
@@ -93,7 +109,8 @@ impl PeerSemaphore {
             permits,
             all,
             shares: Shares::new(permits.div_ceil(2)),
-            warned: Mutex::default(),
+            warned: LastWarning::default(),
+            displaced: LastWarning::default(),
             refused: Mutex::default(),
         })
     }
@@ -179,13 +196,29 @@ impl PeerSemaphore {
         self.permits - self.all.available_permits()
     }
 
-    /// Logs that a client was refused, at most once in `WARNING_INTERVAL`.
-    pub fn warn_refusal(&self, peer: Option<Peer>, exhausted: PermitError) {
-        let mut warned = self.warned.lock();
-        if warned.is_some_and(|warned| warned.elapsed() < WARNING_INTERVAL) {
+    /// Logs that a client with more permits than others has lost one to this peer, at most once in `WARNING_INTERVAL`.
+    pub fn warn_displaced(&self, peer: Option<Peer>, loser: Option<Client>, exhausted: PermitError) {
+        // A client that replaces what is its own takes nothing from anybody.
+        if exhausted == PermitError::ShareTaken || !self.displaced.is_due() {
             return;
         }
-        *warned = Some(Instant::now());
+        let peer = peer.map(tracing::field::display);
+        let loser = loser.map(tracing::field::display);
+        let (limit, of) = (self.name, self.permits);
+        tracing::warn!(
+            limit,
+            of,
+            peer,
+            loser,
+            "limit reached, the client with the most gives way to one with fewer (logged at most once a minute)"
+        );
+    }
+
+    /// Logs that a client was refused, at most once in `WARNING_INTERVAL`.
+    pub fn warn_refusal(&self, peer: Option<Peer>, exhausted: PermitError) {
+        if !self.warned.is_due() {
+            return;
+        }
         let peer = peer.map(tracing::field::display);
         let (limit, of, share) = (self.name, self.permits, exhausted == PermitError::ShareTaken);
         tracing::warn!(

@@ -11,23 +11,22 @@ use futures::{Stream, stream};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    ask::EventQuery,
-    channel::{Signal, Subscription},
+    ask::{EventQuery, Format},
+    channel::{RETRY_AFTER, Signal, Subscription},
     event::{EventBuffer, EventGone, Pieces},
     hub::Hub,
 };
 use crate::server::http::{
     error::{ApiError, ApiResult},
     peer::Peer,
-    semaphore::PeerPermit,
+    places::Place,
     sign_in::{NoViewer, Viewer},
 };
 
 /// Time between two looks at whether the session still stands.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
-/// One client. It holds a client permit as long as it exists. It holds no event: the channel and the buffer
-/// do.
+/// One client. It has the place of a client as long as it exists. It holds no event: the channel and the buffer do.
 pub struct Follower {
     hub: Arc<Hub>,
     query: EventQuery,
@@ -44,7 +43,7 @@ pub struct Follower {
     rest: Option<Pieces>,
     /// Whether it was sent why the stream ends.
     dismissed: bool,
-    _place: PeerPermit,
+    place: Place,
 }
 
 /// Reconnection time for clients that reconnect automatically. It is sent at once, so that they know that
@@ -74,7 +73,7 @@ impl Follower {
             greeted: false,
             rest: None,
             dismissed: false,
-            _place: place,
+            place,
         })
     }
 
@@ -104,6 +103,9 @@ impl Follower {
             return Ok(None);
         }
         loop {
+            if self.place.lost.is_cancelled() {
+                return Ok(self.displaced());
+            }
             match self.renew().await {
                 Ok(()) => {}
                 Err(Ending::Session) => return Ok(self.dismiss(EXPIRED)),
@@ -115,6 +117,7 @@ impl Follower {
                 return Ok(Some(event));
             }
             let signal = tokio::select! {
+                () = self.place.lost.cancelled() => continue,
                 signal = self.subscription.next_signal() => signal,
                 () = self.viewer.changed() => continue,
                 () = sleep_until(self.renew_at), if self.viewer.user().is_some() => continue,
@@ -159,6 +162,14 @@ impl Follower {
             self.last = None;
         }
         Ok(())
+    }
+
+    /// Ends the stream, whose place is now that of another peer. API clients are told why. A page sees only the end, as
+    /// when its view has no room, and is refused with the same reason when it comes back too soon.
+    fn displaced(&mut self) -> Option<Bytes> {
+        self.dismissed = true;
+        let problem = || ApiError::Crowded(RETRY_AFTER).last_event().into();
+        (self.query.format == Format::Json).then(problem)
     }
 
     fn dismiss(&mut self, farewell: Bytes) -> Option<Bytes> {

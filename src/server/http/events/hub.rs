@@ -28,8 +28,9 @@ use super::{
 use crate::server::http::{
     error::{ApiError, ApiResult},
     peer::Peer,
+    places::{Place, Places},
     reader::Reader,
-    semaphore::{PeerPermit, PeerSemaphore},
+    semaphore::PeerSemaphore,
 };
 use wukong_core::Scope;
 
@@ -70,10 +71,10 @@ pub struct Hub {
     channels: Mutex<Channels>,
     /// Number of channels made so far.
     numbers: AtomicU64,
-    /// Permits for channels, for their bytes, and for clients.
+    /// Permits for channels and for their bytes.
     channel_places: Arc<PeerSemaphore>,
     channel_bytes: Arc<PeerSemaphore>,
-    client_places: Arc<PeerSemaphore>,
+    client_places: Places,
     buffer: Arc<EventBuffer>,
     /// Permits to cut a view for new clients, for half of the cores, so that other requests are answered
     /// meanwhile.
@@ -97,19 +98,19 @@ impl Hub {
             numbers: AtomicU64::new(0),
             channel_bytes: room::pool(bytes),
             channel_places: PeerSemaphore::new("event channels", channels),
-            client_places: PeerSemaphore::new("event clients", clients),
+            client_places: Places::new("event clients", clients),
             buffer: EventBuffer::new(BUFFERED_BYTES),
             cutters: PeerSemaphore::new("cuts", available_parallelism().map_or(1, NonZero::get).div_ceil(2)),
             running: AtomicBool::new(false),
         })
     }
 
-    /// Admits one more client. Fails if there are too many.
-    pub fn admit(self: &Arc<Self>, peer: Option<Peer>) -> ApiResult<PeerPermit> {
-        let place = self.client_places.try_acquire(peer).map_err(|exhausted| {
-            self.client_places.warn_refusal(peer, exhausted);
-            ApiError::Crowded(RETRY_AFTER)
-        })?;
+    /// Admits one more client. If there are too many, the peer with the most gives up its newest for a peer that has
+    /// fewer. Fails if there is none that gives way.
+    pub fn admit(self: &Arc<Self>, peer: Option<Peer>) -> ApiResult<Place> {
+        let place = self.client_places.take(peer).map_err(|_| ApiError::Crowded(RETRY_AFTER))?;
+        // A stream is in use from its first moment.
+        place.asked.store(true, Ordering::Relaxed);
         self.start();
         Ok(place)
     }
@@ -135,7 +136,7 @@ impl Hub {
     /// Returns the number of clients.
     #[cfg(test)]
     pub fn clients(&self) -> usize {
-        self.client_places.held()
+        self.client_places.taken()
     }
 
     /// Returns the bytes that all channels count for.

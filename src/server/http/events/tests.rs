@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 mod client;
 mod cutting;
+mod displaced;
 mod limits;
 
 use super::Pace;
