@@ -96,6 +96,11 @@ pub struct Origin {
     pub is_auth_proxy: bool,
 }
 
+/// Ends the connection that a request came on when it is cancelled. An extension of requests, but of those on
+/// connections that are reserved for probes.
+#[derive(Clone, Debug)]
+pub struct ConnectionEnd(pub CancellationToken);
+
 /// Most bytes and most headers of a request's head; a larger head gets 431. The URL alone may have 8 KiB.
 pub const LONGEST_HEAD: usize = 16 << 10;
 const MOST_HEADERS: usize = 64;
@@ -188,6 +193,7 @@ impl Server {
             router: self.router.clone(),
             origin,
             asked: place.as_ref().map(|place| place.asked.clone()).unwrap_or_default(),
+            end: place.as_ref().map(|place| ConnectionEnd(place.lost.clone())),
             stall,
             // The one in use at this moment.
             tls: self.config.tls.as_ref().map(|tls| tls.acceptor()),
@@ -215,6 +221,7 @@ struct Connection {
     origin: Origin,
     /// Set with the first request.
     asked: Arc<AtomicBool>,
+    end: Option<ConnectionEnd>,
     stall: Duration,
     tls: Option<TlsAcceptor>,
     proxy_name: Option<ServerName<'static>>,
@@ -252,10 +259,13 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let asked = self.asked;
+        let (asked, end) = (self.asked, self.end);
         let service =
-            Extension(self.origin).layer(self.router).map_request(move |request: Request<Incoming>| {
+            Extension(self.origin).layer(self.router).map_request(move |mut request: Request<Incoming>| {
                 asked.store(true, Ordering::Relaxed);
+                if let Some(end) = &end {
+                    request.extensions_mut().insert(end.clone());
+                }
                 request
             });
         let service = TowerToHyperService::new(service);

@@ -134,11 +134,7 @@ impl Taken {
         };
         let Taking { mut permit, client, lost, .. } = self.remove(number?)?;
         lost.cancel();
-        let share = match exhausted {
-            PermitError::ShareTaken => return Some((permit, client)),
-            PermitError::AllTaken => permit.share_for(peer).ok()?,
-        };
-        permit.move_to(share);
+        permit.move_to(peer).ok()?;
         Some((permit, client))
     }
 

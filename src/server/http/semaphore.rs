@@ -1,101 +1,117 @@
-//! A semaphore that gives no peer more than half of its permits. All limits of `http` are made of it.
+//! A semaphore that gives no peer more than half of its permits, and free permits first to the peer that has least. All
+//! limits of `http` are made of it.
 
-mod share;
+mod accounts;
+mod log;
+mod queue;
 #[cfg(test)]
 mod tests;
+mod transfers;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
+    sync::oneshot,
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::peer::{Client, Peer};
-use share::{Share, Shares};
+use accounts::Accounts;
+use log::LastWarning;
+use transfers::LOOK_EVERY;
 
-/// Shortest time between two warnings of one kind, so that clients who cause them cannot fill the log.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
-/// How long permits count as short after a client waited for them in vain.
-const SHORTAGE: Duration = Duration::from_secs(60);
-
-/// Why there is no free permit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PermitError {
-    /// All of them are taken.
-    AllTaken,
-    /// The peer has as many permits as one peer may have.
-    ShareTaken,
-}
+pub use accounts::PermitError;
 
 /// A semaphore that also counts its permits by peer. An unknown peer (`None`) is bounded by the total only.
 pub struct PeerSemaphore {
     /// What it limits, for the log.
     name: &'static str,
     permits: usize,
-    all: Arc<Semaphore>,
-    shares: Arc<Shares>,
+    accounts: Mutex<Accounts>,
     warned: LastWarning,
     displaced: LastWarning,
-    /// When a client last waited in vain although it had less than its share.
-    refused: Mutex<Option<Instant>>,
 }
 
-/// When something was last logged.
-#[derive(Default)]
-struct LastWarning(Mutex<Option<Instant>>);
-
-impl LastWarning {
-    /// Returns whether it may be logged again, and then counts as logged.
-    fn is_due(&self) -> bool {
-        let mut last = self.0.lock();
-        let due = last.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL);
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
-    }
-}
-
-/// One or more permits. They are released when this is dropped.
+/// Permits of one peer. They are released when this is dropped.
 pub struct PeerPermit {
     semaphore: Arc<PeerSemaphore>,
-    /// `None` only if the semaphore was closed, which never happens.
-    all: Option<OwnedSemaphorePermit>,
-    share: Option<Share>,
+    client: Option<Client>,
+    count: usize,
+    /// The number of the answer that is sent under these permits.
+    transfer: Option<u64>,
 }
 
 impl PeerPermit {
-    /// Takes as many permits of another peer's share, for [`Self::move_to`]. Fails if the share has fewer.
-    pub fn share_for(&self, peer: Option<Peer>) -> Result<Option<Share>, PermitError> {
-        let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        self.semaphore.try_share(peer, u32::try_from(held).unwrap_or(u32::MAX))
-    }
-
-    /// Counts from now on for the peer of this share, which [`Self::share_for`] gave. The share of the peer
-    /// before is free again. All peers together hold as many permits as before.
-    pub fn move_to(&mut self, share: Option<Share>) {
-        self.share = share;
+    /// Counts from now on for another peer. Fails, and changes nothing, if its share has no room. All peers together
+    /// hold as many permits as before.
+    pub fn move_to(&mut self, peer: Option<Peer>) -> Result<(), PermitError> {
+        let client = peer.map(Peer::client);
+        self.semaphore.accounts.lock().move_share(self.client, client, self.count)?;
+        self.client = client;
+        Ok(())
     }
 
     /// Adds the permits of another value of the same semaphore and peer.
     pub fn merge(&mut self, mut other: Self) {
-        if let (Some(all), Some(more)) = (&mut self.all, other.all.take()) {
-            all.merge(more);
-        }
-        if let (Some(share), Some(more)) = (&mut self.share, &mut other.share) {
-            share.held += std::mem::take(&mut more.held);
-        }
+        self.count += std::mem::take(&mut other.count);
     }
 
     /// Releases this many permits, or all if it has fewer.
     pub fn release(&mut self, count: usize) {
-        let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let count = count.min(held);
-        drop(self.all.as_mut().and_then(|all| all.split(count)));
-        if let Some(share) = &mut self.share {
-            share.release(count);
+        let count = count.min(self.count);
+        self.count -= count;
+        self.semaphore.accounts.lock().give_back(self.client, count);
+    }
+
+    /// Tells that the permits are for an answer that is sent on this connection. If it is read slowly while others wait,
+    /// the connection is cancelled. Returns the counter of the bytes that were read.
+    pub fn send_on(&mut self, connection: CancellationToken) -> Arc<AtomicU64> {
+        let mut accounts = self.semaphore.accounts.lock();
+        let (number, read) = accounts.begin_transfer(self.client, self.count, connection);
+        self.transfer = Some(number);
+        read
+    }
+}
+
+impl Drop for PeerPermit {
+    fn drop(&mut self) {
+        let mut accounts = self.semaphore.accounts.lock();
+        if let Some(number) = self.transfer {
+            accounts.end_transfer(number);
+        }
+        accounts.give_back(self.client, self.count);
+    }
+}
+
+/// A request that waits for its turn, and leaves the queue when this is dropped.
+struct WaitingRequest {
+    semaphore: Arc<PeerSemaphore>,
+    client: Option<Client>,
+    count: usize,
+    number: u64,
+    /// Fails if the request is refused.
+    turn: oneshot::Receiver<()>,
+}
+
+impl WaitingRequest {
+    fn new(semaphore: &Arc<PeerSemaphore>, client: Option<Client>, count: usize) -> Self {
+        let (number, turn) = semaphore.accounts.lock().enqueue(client, count);
+        Self { semaphore: semaphore.clone(), client, count, number, turn }
+    }
+}
+
+impl Drop for WaitingRequest {
+    fn drop(&mut self) {
+        let mut accounts = self.semaphore.accounts.lock();
+        let has_waited = accounts.withdraw(self.client, self.number);
+        // It was its turn, but nobody has taken the permits.
+        if !has_waited && self.turn.try_recv().is_ok() {
+            accounts.give_back(self.client, self.count);
         }
     }
 }
@@ -103,15 +119,18 @@ impl PeerPermit {
 impl PeerSemaphore {
     /// Returns a semaphore with this many permits. `name` is what it limits, for the log.
     pub fn new(name: &'static str, permits: usize) -> Arc<Self> {
-        let all = Arc::new(Semaphore::new(permits));
+        Self::with_longest_queue(name, permits, usize::MAX)
+    }
+
+    /// Returns a semaphore for which requests wait that want this many permits together, or one that wants more. Beyond
+    /// that, requests of the peer that has and wants most are refused.
+    pub fn with_longest_queue(name: &'static str, permits: usize, longest_queue: usize) -> Arc<Self> {
         Arc::new(Self {
             name,
             permits,
-            all,
-            shares: Shares::new(permits.div_ceil(2)),
+            accounts: Mutex::new(Accounts::new(name, permits, longest_queue)),
             warned: LastWarning::default(),
             displaced: LastWarning::default(),
-            refused: Mutex::default(),
         })
     }
 
@@ -126,84 +145,79 @@ impl PeerSemaphore {
         peer: Option<Peer>,
         count: usize,
     ) -> Result<PeerPermit, PermitError> {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let share = self.try_share(peer, count)?;
-        let all = self.all.clone().try_acquire_many_owned(count).map_err(|_| PermitError::AllTaken)?;
-        Ok(PeerPermit { semaphore: self.clone(), all: Some(all), share })
+        let client = peer.map(Peer::client);
+        self.accounts.lock().try_take(client, count)?;
+        Ok(self.permit(client, count))
     }
 
-    /// Takes this many permits of the peer's share only; `None` for an unknown peer, which has no share.
-    fn try_share(self: &Arc<Self>, peer: Option<Peer>, count: u32) -> Result<Option<Share>, PermitError> {
-        let share =
-            peer.map(|peer| self.shares.share(peer).try_acquire(count).ok_or(PermitError::ShareTaken));
-        share.transpose()
-    }
-
-    /// Returns a permit that becomes free within `time`, else `None`. Waiting requests are served in the
-    /// order in which they came.
+    /// Returns a permit that becomes free within `time`, else `None`.
     pub async fn acquire_within(self: &Arc<Self>, time: Duration, peer: Option<Peer>) -> Option<PeerPermit> {
         self.acquire_many_within(time, peer, 1).await
     }
 
-    /// Returns this many permits. `None` if they do not become free within `time`, or if one peer may not have
-    /// that many.
+    /// Returns this many permits. `None` if they do not become free within `time`, if one peer may not have that many,
+    /// or if too many requests wait already.
     pub async fn acquire_many_within(
         self: &Arc<Self>,
         time: Duration,
         peer: Option<Peer>,
         count: usize,
     ) -> Option<PeerPermit> {
-        let permit = timeout(time, self.acquire_many(peer, count)).await.ok();
+        let permit = timeout(time, self.acquire_many(peer, count)).await.ok().flatten();
         if permit.is_none() {
-            let short = self.all.available_permits() < count;
-            if short {
-                *self.refused.lock() = Some(Instant::now());
-            }
-            self.warn_refusal(peer, if short { PermitError::AllTaken } else { PermitError::ShareTaken });
+            let is_short = self.accounts.lock().free < count;
+            self.warn_refusal(peer, if is_short { PermitError::AllTaken } else { PermitError::ShareTaken });
         }
         permit
     }
 
-    /// Waits for a permit without a deadline.
-    pub async fn acquire(self: &Arc<Self>, peer: Option<Peer>) -> PeerPermit {
+    /// Waits for a permit without a deadline. `None` if too many requests wait already.
+    pub async fn acquire(self: &Arc<Self>, peer: Option<Peer>) -> Option<PeerPermit> {
         self.acquire_many(peer, 1).await
     }
 
-    async fn acquire_many(self: &Arc<Self>, peer: Option<Peer>, count: usize) -> PeerPermit {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        // A peer that waits for its own share does not delay others.
-        let share = match peer {
-            Some(peer) => Some(self.shares.share(peer).acquire(count).await),
-            None => None,
-        };
-        let all = self.all.clone().acquire_many_owned(count).await.ok();
-        PeerPermit { semaphore: self.clone(), all, share }
+    /// Waits for its turn: that of the peer that has least with what it wants. A peer that waits for its own share delays
+    /// nobody else.
+    async fn acquire_many(self: &Arc<Self>, peer: Option<Peer>, count: usize) -> Option<PeerPermit> {
+        let client = peer.map(Peer::client);
+        let mut request = WaitingRequest::new(self, client, count);
+        loop {
+            tokio::select! {
+                biased;
+                turn = &mut request.turn => return turn.is_ok().then(|| self.permit(client, count)),
+                () = sleep(LOOK_EVERY) => self.accounts.lock().look(),
+            }
+        }
     }
 
-    /// Whether clients wait for permits that others have.
-    pub fn was_short(&self) -> bool {
-        self.refused.lock().is_some_and(|refused| refused.elapsed() < SHORTAGE)
+    fn permit(self: &Arc<Self>, client: Option<Client>, count: usize) -> PeerPermit {
+        PeerPermit { semaphore: self.clone(), client, count, transfer: None }
     }
 
     /// Returns the most permits that one peer may have.
     pub fn share_size(&self) -> usize {
-        self.shares.size
+        self.accounts.lock().share
     }
 
     /// Returns how many permits are held.
     #[cfg(test)]
     pub fn held(&self) -> usize {
-        self.permits - self.all.available_permits()
+        self.permits - self.accounts.lock().free
     }
 
-    /// Logs that a client with more permits than others has lost one to this peer, at most once in `WARNING_INTERVAL`.
+    /// Returns how many peers hold a permit or wait for one.
+    #[cfg(test)]
+    fn peers(&self) -> usize {
+        self.accounts.lock().peers()
+    }
+
+    /// Logs that a client with more permits than others has lost one to this peer.
     pub fn warn_displaced(&self, peer: Option<Peer>, loser: Option<Client>, exhausted: PermitError) {
         // A client that replaces what is its own takes nothing from anybody.
         if exhausted == PermitError::ShareTaken || !self.displaced.is_due() {
             return;
         }
-        let peer = peer.map(tracing::field::display);
-        let loser = loser.map(tracing::field::display);
+        let (peer, loser) = (peer.map(tracing::field::display), loser.map(tracing::field::display));
         let (limit, of) = (self.name, self.permits);
         tracing::warn!(
             limit,
@@ -214,7 +228,7 @@ impl PeerSemaphore {
         );
     }
 
-    /// Logs that a client was refused, at most once in `WARNING_INTERVAL`.
+    /// Logs that a client was refused.
     pub fn warn_refusal(&self, peer: Option<Peer>, exhausted: PermitError) {
         if !self.warned.is_due() {
             return;

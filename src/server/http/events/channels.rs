@@ -73,9 +73,12 @@ impl Entry {
     /// Counts for this peer from now on. Fails, and changes nothing, if its share has no room.
     fn give(&mut self, client: Option<Client>) -> Result<(), PermitError> {
         let peer = client.map(Peer::from);
-        let share = self.place.share_for(peer)?;
-        self.channel.move_to(peer)?;
-        self.place.move_to(share);
+        self.place.move_to(peer)?;
+        if let Err(exhausted) = self.channel.move_to(peer) {
+            // Its room cannot be gone: nobody else takes places meanwhile.
+            self.place.move_to(self.client.map(Peer::from))?;
+            return Err(exhausted);
+        }
         self.client = client;
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Room {
 
     /// Counts for another peer from now on. Fails, and changes nothing, if its share has no room.
     pub fn move_to(&mut self, peer: Option<Peer>) -> Result<(), PermitError> {
-        self.permit.move_to(self.permit.share_for(peer)?);
+        self.permit.move_to(peer)?;
         self.peer = peer;
         Ok(())
     }

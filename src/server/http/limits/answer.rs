@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::{
     LONGEST_WAIT, RETRY_AFTER, UNIT, WorkLimits,
-    paced::{PacedBody, Pieces},
+    counted::{CountedBody, Pieces},
     packed::{SharedGzip, UNPACKING, UnpackedBody, pack},
-    render::collect,
 };
 use crate::server::http::{
+    connection::ConnectionEnd,
     error::{ApiError, ApiResult},
     peer::Peer,
     semaphore::{PeerPermit, PeerSemaphore},
@@ -20,13 +20,28 @@ use crate::server::http::{
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
+    http::response::Parts,
     middleware::Next,
     response::Response,
 };
+use http_body_util::BodyExt;
 
 /// Answers up to this size are not counted: one for every connection takes 12 MiB, as much as
 /// `ANSWER_BYTES`.
 const SMALL: usize = 4 << 10;
+
+/// Who receives an answer.
+pub struct Recipient {
+    peer: Option<Peer>,
+    connection: Option<ConnectionEnd>,
+}
+
+/// An answer that is whole in memory, before there is room for it.
+pub struct WholeAnswer {
+    bytes: Bytes,
+    /// Its length, if the bytes are compressed until they are read.
+    unpacked: Option<usize>,
+}
 
 /// Sends the list of all VMs once there is room for it. Fails with 503 if there is none within
 /// `LONGEST_WAIT`.
@@ -35,12 +50,15 @@ pub async fn send_list(
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let peer = request.extensions().get::<Peer>().copied();
-    let turn = limits.list_turns.acquire_within(LONGEST_WAIT, peer).await;
-    let _turn = turn.ok_or(ApiError::Busy(RETRY_AFTER))?;
+    let recipient = Recipient::of(&request);
+    let turn = limits.list_turns.acquire_within(LONGEST_WAIT, recipient.peer).await;
+    let turn = turn.ok_or(ApiError::Busy(RETRY_AFTER))?;
     let (head, body) = collect(next.run(request).await).await?;
     let shared = head.extensions.get().cloned();
-    Ok(Response::from_parts(head, hold(&limits.lists, peer, body, shared).await?))
+    let answer = WholeAnswer::new(&limits.lists, body, shared).await?;
+    // The room that it waits for is that of other clients, who may wait for a turn.
+    drop(turn);
+    Ok(Response::from_parts(head, answer.send(&limits.lists, recipient).await?))
 }
 
 /// Sends a file once there is room for it. The program holds the file once, and the kernel a part of it for
@@ -50,52 +68,62 @@ pub async fn send_file(
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let peer = request.extensions().get::<Peer>().copied();
+    let recipient = Recipient::of(&request);
     let (head, body) = collect(next.run(request).await).await?;
-    Ok(Response::from_parts(head, hold(&limits.files, peer, body, None).await?))
+    let answer = WholeAnswer::new(&limits.files, body, None).await?;
+    Ok(Response::from_parts(head, answer.send(&limits.files, recipient).await?))
 }
 
-/// Returns a body of these bytes with a permit for what is held of them: all, or, if that is more than one peer may
-/// have, the compressed bytes. Fails if even these are more.
-async fn hold(
-    pool: &Arc<PeerSemaphore>,
-    peer: Option<Peer>,
-    bytes: Bytes,
-    shared: Option<SharedGzip>,
-) -> ApiResult<Body> {
-    let length = bytes.len();
-    if length <= SMALL {
-        return Ok(Body::from(bytes));
-    }
-    if length.div_ceil(UNIT) <= pool.share_size() {
-        let pieces = Pieces::new(with_permit(pool, peer, bytes, 0).await?);
-        return Ok(Body::new(PacedBody::new(pieces, pool)));
-    }
-    let packed = pack(bytes, shared).await.ok_or(ApiError::Internal)?;
-    if (packed.len() + UNPACKING).div_ceil(UNIT) > pool.share_size() {
-        return Err(ApiError::Unavailable("the answer is larger than what one client may be sent"));
-    }
-    let packed = with_permit(pool, peer, packed, UNPACKING).await?;
-    Ok(Body::new(PacedBody::new(UnpackedBody::new(packed, length), pool)))
+/// Returns the head of an answer and all bytes of its body.
+pub async fn collect(answer: Response) -> ApiResult<(Parts, Bytes)> {
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|_| ApiError::Internal)?;
+    Ok((head, body.to_bytes()))
 }
 
-/// Returns the same bytes with a permit for them and for `beside` more.
-async fn with_permit(
-    pool: &Arc<PeerSemaphore>,
-    peer: Option<Peer>,
-    bytes: Bytes,
-    beside: usize,
-) -> ApiResult<Bytes> {
-    let permits = (bytes.len() + beside).div_ceil(UNIT);
-    let permit = pool.acquire_many_within(LONGEST_WAIT, peer, permits).await;
-    let permit = permit.ok_or(ApiError::Busy(RETRY_AFTER))?;
-    Ok(Bytes::from_owner(BytesWithPermit { bytes, _permit: permit }))
+impl Recipient {
+    /// Returns who sent a request.
+    pub fn of(request: &Request) -> Self {
+        let extensions = request.extensions();
+        Self { peer: extensions.get().copied(), connection: extensions.get().cloned() }
+    }
 }
 
-impl WorkLimits {
-    /// Returns a body of these bytes with a permit from the pool of answers.
-    pub(super) async fn hold_answer(&self, peer: Option<Peer>, bytes: Bytes) -> ApiResult<Body> {
-        hold(&self.answers, peer, bytes, None).await
+impl WholeAnswer {
+    /// Makes an answer of these bytes. If they are more than one peer may have of the pool, they are compressed. Fails if
+    /// even the compressed bytes are more.
+    pub async fn new(pool: &PeerSemaphore, bytes: Bytes, shared: Option<SharedGzip>) -> ApiResult<Self> {
+        let length = bytes.len();
+        if length.div_ceil(UNIT) <= pool.share_size() {
+            return Ok(Self { bytes, unpacked: None });
+        }
+        let packed = pack(bytes, shared).await.ok_or(ApiError::Internal)?;
+        let answer = Self { bytes: packed, unpacked: Some(length) };
+        if answer.permits() > pool.share_size() {
+            return Err(ApiError::Unavailable("the answer is larger than what one client may be sent"));
+        }
+        Ok(answer)
+    }
+
+    /// Returns the permits for what is held of it.
+    fn permits(&self) -> usize {
+        (self.bytes.len() + self.unpacked.map_or(0, |_| UNPACKING)).div_ceil(UNIT)
+    }
+
+    /// Returns the body once there is room for it in the pool. Fails with 503 if there is none within `LONGEST_WAIT`. A
+    /// caller that holds a permit which others wait for must release it before.
+    pub async fn send(self, pool: &Arc<PeerSemaphore>, recipient: Recipient) -> ApiResult<Body> {
+        if self.bytes.len() <= SMALL && self.unpacked.is_none() {
+            return Ok(Body::from(self.bytes));
+        }
+        let permit = pool.acquire_many_within(LONGEST_WAIT, recipient.peer, self.permits()).await;
+        let mut permit = permit.ok_or(ApiError::Busy(RETRY_AFTER))?;
+        let read = recipient.connection.map(|ConnectionEnd(end)| permit.send_on(end)).unwrap_or_default();
+        let bytes = Bytes::from_owner(BytesWithPermit { bytes: self.bytes, _permit: permit });
+        Ok(match self.unpacked {
+            None => Body::new(CountedBody::new(Pieces::new(bytes), read)),
+            Some(length) => Body::new(CountedBody::new(UnpackedBody::new(bytes, length), read)),
+        })
     }
 }
 
@@ -118,7 +146,8 @@ mod tests {
 
     use axum::{Router, http::Method, middleware, routing::get};
     use futures::FutureExt;
-    use http_body_util::BodyExt;
+    use tokio::{task::JoinHandle, time::Instant};
+    use tokio_util::sync::CancellationToken;
     use tower::ServiceExt;
 
     use super::*;
@@ -153,6 +182,24 @@ mod tests {
             request.extensions_mut().insert(Peer::new(IpAddr::from([203, 0, 113, last])));
             self.router.clone().oneshot(request).await.unwrap()
         }
+
+        /// Asks on a connection that reads nothing of its answer. The task is finished when the connection was ended.
+        async fn ask_unread(&self, path: &str, last: u8) -> JoinHandle<()> {
+            let end = CancellationToken::new();
+            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(Peer::new(IpAddr::from([203, 0, 113, last])));
+            request.extensions_mut().insert(ConnectionEnd(end.clone()));
+            let answer = self.router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 200, "{last}");
+            tokio::spawn(async move {
+                end.cancelled().await;
+                drop(answer);
+            })
+        }
+    }
+
+    fn ended(connections: &[JoinHandle<()>]) -> usize {
+        connections.iter().filter(|connection| connection.is_finished()).count()
     }
 
     #[tokio::test(start_paused = true)]
@@ -185,22 +232,52 @@ mod tests {
         assert_eq!(rig.ask("/file", 5).await.status(), 200);
     }
 
-    /// A request that waits for its peer's share holds its turn meanwhile.
+    /// A list that waits for its peer's share holds no turn.
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_waits_for_its_share_blocks_no_other_peer() {
+    async fn peers_that_wait_for_their_shares_do_not_delay_others() {
         let rig = rig();
         let mut unread = Vec::new();
-        for _ in 0..3 {
-            unread.push(rig.ask("/large", 5).await);
+        for peer in [5, 5, 5, 6, 6] {
+            unread.push(rig.ask("/large", peer).await);
         }
-        let begun = tokio::time::Instant::now();
-        let other = async {
+        let begun = Instant::now();
+        let others = async {
             tokio::task::yield_now().await;
-            (rig.ask("/large", 6).await.status(), begun.elapsed())
+            let small = rig.ask("/small", 7).await.status();
+            (small, rig.ask("/large", 7).await.status(), begun.elapsed())
         };
-        let (waiting, more, (status, took)) = tokio::join!(rig.ask("/large", 5), rig.ask("/large", 5), other);
-        assert_eq!((waiting.status().as_u16(), more.status().as_u16(), status.as_u16()), (503, 503, 200));
-        assert!(took < LONGEST_WAIT, "{took:?}");
+        let (own, more, theirs, (small, large, took)) =
+            tokio::join!(rig.ask("/large", 5), rig.ask("/large", 5), rig.ask("/huge", 6), others);
+        assert_eq!([own.status(), more.status(), theirs.status()], [503; 3]);
+        assert_eq!([small, large], [200; 2]);
+        assert!(took < LONGEST_WAIT / 10, "{took:?}");
+    }
+
+    /// Two addresses kept all room, all turns, and with them all lists.
+    #[tokio::test(start_paused = true)]
+    async fn two_slow_peers_give_way_to_a_third() {
+        let rig = rig();
+        let mut slow = Vec::new();
+        for n in 0..6 {
+            slow.push(rig.ask_unread("/large", 5 + n % 2).await);
+        }
+        tokio::time::sleep(LONGEST_WAIT).await;
+        assert_eq!(ended(&slow), 0, "nobody waits");
+        let crowd = (0..8).map(|n| rig.ask("/large", 5 + n % 2));
+        let begun = Instant::now();
+        let third = async {
+            tokio::task::yield_now().await;
+            let first = rig.ask("/large", 7).await;
+            let took = begun.elapsed();
+            (first, rig.ask("/large", 7).await, took)
+        };
+        let (refused, (first, second, took)) = tokio::join!(futures::future::join_all(crowd), third);
+        assert_eq!([first.status(), second.status()], [200; 2]);
+        assert!(took < LONGEST_WAIT / 10, "{took:?}");
+        assert!(refused.iter().all(|answer| answer.status() == 503));
+        assert_eq!(ended(&slow), 2, "one of each");
+        assert_eq!(rig.ask("/large", 7).await.status(), 503, "equal shares are kept");
+        assert_eq!(ended(&slow), 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -261,19 +338,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_gives_way_to_those_that_wait() {
         let rig = rig();
-        let mut slow = rig.ask("/huge", 5).await.into_body();
-        let mut other = rig.ask("/huge", 6).await.into_body();
-        for body in [&mut slow, &mut other] {
-            body.frame().await.unwrap().unwrap();
-        }
+        let slow = [rig.ask_unread("/huge", 5).await, rig.ask_unread("/huge", 6).await];
         tokio::time::sleep(std::time::Duration::from_secs(600)).await;
-        slow.frame().await.unwrap().expect("nobody waits");
-        assert_eq!(rig.ask("/huge", 7).await.status(), 503);
-        assert!(slow.frame().await.unwrap().is_err() && other.frame().await.unwrap().is_err());
-        drop((slow, other));
+        assert_eq!(ended(&slow), 0, "nobody waits");
         let quick = rig.ask("/huge", 7).await;
-        assert_eq!(rig.ask("/huge", 8).await.status(), 200);
-        quick.into_body().collect().await.expect("a reader that keeps pace");
+        assert_eq!((quick.status().as_u16(), ended(&slow)), (200, 1));
+        quick.into_body().collect().await.expect("a whole answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_counts_piece_by_piece() {
+        let read = Arc::default();
+        let mut body = CountedBody::new(Pieces::new(vec![b'x'; 150 << 10].into()), Arc::clone(&read));
+        for want in [0, 64 << 10, 128 << 10, 150 << 10] {
+            let _piece = body.frame().await;
+            assert_eq!(read.load(std::sync::atomic::Ordering::Relaxed), want);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -292,8 +372,9 @@ mod tests {
         let rig = rig();
         let _lists = [rig.ask("/huge", 5).await, rig.ask("/huge", 6).await];
         assert_eq!(rig.ask("/huge", 7).await.status(), 503);
-        let page = rig.limits.hold_answer(None, vec![b'x'; SIZE].into()).await;
-        assert!(page.is_ok());
+        let pool = &rig.limits.answers;
+        let page = WholeAnswer::new(pool, vec![b'x'; SIZE].into(), None).await.unwrap();
+        assert!(page.send(pool, Recipient { peer: None, connection: None }).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

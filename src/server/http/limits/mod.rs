@@ -7,8 +7,8 @@
 //! `tests::memory` adds it up.
 
 mod answer;
+mod counted;
 mod download;
-mod paced;
 mod packed;
 mod render;
 mod threads;
@@ -44,11 +44,13 @@ const UNIT: usize = 1 << 10;
 /// Lists of all VMs are megabytes and have a pool of their own, so that their readers do not block pages.
 pub const ANSWER_BYTES: usize = 12 << 20;
 pub const LIST_BYTES: usize = 20 << 20;
+/// Most bytes of answers, and of lists, that wait for room. One that is larger may wait alone.
+pub const WAITING_BYTES: usize = 2 << 20;
 /// Most lists that are put together at once.
 const LIST_TURNS: usize = 2;
 /// Most bytes of files that are not sent yet. The kernel holds some 140 kB of a large file for each slow
 /// reader.
-pub const FILE_BYTES: usize = 16 << 20;
+pub const FILE_BYTES: usize = 12 << 20;
 /// Longest time for an answer. Answers come from memory, so one that takes this long will never come.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a permit: long enough for a burst, and no longer than an answer may take.
@@ -73,11 +75,16 @@ pub struct WorkLimits {
 impl Default for WorkLimits {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        let lists = PeerSemaphore::new("lists, in KiB", LIST_BYTES / UNIT);
+        let lists = room("lists, in KiB", LIST_BYTES);
         let files = PeerSemaphore::new("files, in KiB", FILE_BYTES / UNIT);
         let renders = (cores * RENDERS_A_CORE).min(MOST_RENDERS);
         Self { lists, files, ..Self::new(renders, DOWNLOADS, ANSWER_BYTES) }
     }
+}
+
+/// Returns a pool of this many bytes for answers that are computed before they wait for their room.
+fn room(name: &'static str, bytes: usize) -> Arc<PeerSemaphore> {
+    PeerSemaphore::with_longest_queue(name, bytes / UNIT, WAITING_BYTES / UNIT)
 }
 
 impl WorkLimits {
@@ -88,8 +95,8 @@ impl WorkLimits {
             renders: PeerSemaphore::new("renders", renders),
             downloads: PeerSemaphore::new("downloads", downloads),
             waiting_downloads: WaitingDownloads::default(),
-            answers: PeerSemaphore::new("answers, in KiB", answer_bytes / UNIT),
-            lists: PeerSemaphore::new("lists, in KiB", answer_bytes / UNIT),
+            answers: room("answers, in KiB", answer_bytes),
+            lists: room("lists, in KiB", answer_bytes),
             files: PeerSemaphore::new("files, in KiB", answer_bytes / UNIT),
             list_turns: PeerSemaphore::new("lists put together", LIST_TURNS),
             runtime: None,

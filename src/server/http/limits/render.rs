@@ -6,18 +6,18 @@
 use std::{panic::resume_unwind, sync::Arc};
 
 use axum::{
-    body::Bytes,
     extract::{Request, State},
-    http::response::Parts,
     middleware::Next,
     response::Response,
 };
-use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::{ANSWER_TIMEOUT, LONGEST_WAIT, RETRY_AFTER, WorkLimits};
+use super::{
+    ANSWER_TIMEOUT, LONGEST_WAIT, RETRY_AFTER, WorkLimits,
+    answer::{Recipient, WholeAnswer, collect},
+};
 use crate::server::http::{
     error::{ApiError, ApiResult},
     peer::Peer,
@@ -32,33 +32,28 @@ pub async fn render_answer(
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let peer = request.extensions().get::<Peer>().copied();
-    let hold = limits.clone();
-    limits
-        .render(request, async move |request| {
-            let (head, body) = collect(next.run(request).await).await?;
-            Ok(Response::from_parts(head, hold.hold_answer(peer, body).await?))
-        })
-        .await
-}
-
-/// Returns the head of an answer and all bytes of its body.
-pub async fn collect(answer: Response) -> ApiResult<(Parts, Bytes)> {
-    let (head, body) = answer.into_parts();
-    let body = body.collect().await.map_err(|_| ApiError::Internal)?;
-    Ok((head, body.to_bytes()))
+    let recipient = Recipient::of(&request);
+    let pool = limits.answers.clone();
+    let compute = async move |request| {
+        let (head, body) = collect(next.run(request).await).await?;
+        Ok((head, WholeAnswer::new(&pool, body, None).await?))
+    };
+    let (head, answer) = limits.render(request, compute).await?;
+    // The permit is released by now: the room that the answer waits for is that of other clients.
+    Ok(Response::from_parts(head, answer.send(&limits.answers, recipient).await?))
 }
 
 impl WorkLimits {
     /// Runs `work` under a permit. It runs to its end even if the client leaves: Leptos continues what it
     /// has begun anyway, and that work would then have no permit.
-    pub(super) async fn render<F>(
+    pub(super) async fn render<T, F>(
         &self,
         mut request: Request,
         work: impl FnOnce(Request) -> F,
-    ) -> ApiResult<Response>
+    ) -> ApiResult<T>
     where
-        F: Future<Output = ApiResult<Response>> + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = ApiResult<T>> + Send + 'static,
     {
         let peer = request.extensions().get::<Peer>().copied();
         let semaphore = self.renders.clone();
@@ -93,7 +88,7 @@ impl RenderPermit {
     pub async fn release_during<T>(&self, waiting: impl Future<Output = T>) -> T {
         self.put(None);
         let result = waiting.await;
-        self.put(Some(self.semaphore.acquire(self.peer).await));
+        self.put(self.semaphore.acquire(self.peer).await);
         result
     }
 
@@ -130,8 +125,11 @@ mod tests {
         release: Arc<Notify>,
     }
 
+    /// Half of the room for answers.
+    const PAGE: usize = 64 << 10;
+
     fn rig(renders: usize) -> Rig {
-        let limits = Arc::new(WorkLimits::new(renders, 1, 1 << 20));
+        let limits = Arc::new(WorkLimits::new(renders, 1, 2 * PAGE));
         let (done, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let work = |done: Arc<Notify>| async move { done.notified().await };
         let wait = |permit: RenderPermit, release: Arc<Notify>| async move {
@@ -141,6 +139,7 @@ mod tests {
         let router = Router::new()
             .route("/work", get(move || work(work_done.clone())))
             .route("/wait", get(move |Extension(permit)| wait(permit, wait_release.clone())))
+            .route("/page", get(async || vec![b'x'; PAGE]))
             .route("/bug", get(async || -> String { panic!("a bug") }))
             .layer(middleware::from_fn_with_state(limits.clone(), render_answer));
         Rig { limits, router, done, release }
@@ -212,6 +211,28 @@ mod tests {
             assert_eq!(waiting.await.unwrap(), 200);
         }
         assert_eq!(rig.held(), 0);
+    }
+
+    /// Two addresses that read slowly kept everybody from being answered at all.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_waits_for_room_holds_no_permit() {
+        let rig = rig(2);
+        let mut unread = Vec::new();
+        for peer in ["203.0.113.5", "203.0.113.6"] {
+            let mut request = Request::get("/page").body(Body::empty()).unwrap();
+            request.extensions_mut().insert(Peer::new(peer.parse().unwrap()));
+            unread.push(rig.router.clone().oneshot(request).await.unwrap());
+        }
+        let waiting = ["203.0.113.5", "203.0.113.6"].map(|peer| rig.ask("/page", peer));
+        settle().await;
+        assert_eq!(rig.held(), 0);
+        let small = rig.ask("/work", "203.0.113.7");
+        settle().await;
+        rig.done.notify_one();
+        assert_eq!(small.await.unwrap(), 200);
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), 503, "its share is taken");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use crate::server::{
         connection::{LONGEST_HEAD, LONGEST_QUEUE},
         events::{BUFFERED_BYTES, CHANNEL_BYTES, PIECE},
         handshake::LONGEST_TLS_QUEUE,
-        limits::{ANSWER_BYTES, DOWNLOAD_BYTES, DOWNLOADS, FILE_BYTES, LIST_BYTES},
+        limits::{ANSWER_BYTES, DOWNLOAD_BYTES, DOWNLOADS, FILE_BYTES, LIST_BYTES, WAITING_BYTES},
         listing::{LISTING_BYTES, LONGEST_LISTING},
     },
 };
@@ -47,6 +47,7 @@ fn all_client_memory_fits_beside_the_program() {
     let pools = [
         ("answers", ANSWER_BYTES),
         ("lists", LIST_BYTES),
+        ("answers and lists that wait for room", 2 * WAITING_BYTES),
         ("listings", LISTING_BYTES),
         ("the listing that is made", LONGEST_LISTING),
         ("files", FILE_BYTES),

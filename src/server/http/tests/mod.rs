@@ -18,5 +18,6 @@ mod pages;
 mod prefetch;
 mod query;
 pub(crate) mod sign_in;
+mod slow_readers;
 mod tls;
 mod vms;

@@ -1,26 +1,21 @@
-//! The body of an answer that holds room of a pool. While others wait for that room, a reader that takes much longer than
-//! a slow network explains loses the rest of its answer: otherwise a few of them would hold a pool for hours.
+//! The body of an answer that holds room of a pool. It counts what its reader has read, by which the pool knows the readers
+//! that are too slow (`semaphore`).
 
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use axum::body::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Instant;
-
-use crate::server::http::semaphore::PeerSemaphore;
 
 /// Bytes that are handed to the connection at once.
 const PIECE: usize = 64 << 10;
-/// How long a reader may take in any case.
-const GRACE: Duration = Duration::from_secs(30);
-/// Bytes per second that a reader must have read on average after that: 20 MB within five minutes.
-const SLOWEST: u64 = 64 << 10;
 
 /// Bytes that are sent piece by piece.
 pub struct Pieces(Bytes);
@@ -52,26 +47,21 @@ impl Body for Pieces {
     }
 }
 
-/// A body whose reader must keep pace while others wait for room in the pool.
-pub struct PacedBody<B> {
+/// A body that counts the bytes that were read. A piece counts once the next one is asked for: the connection holds the
+/// last one until it is sent.
+pub struct CountedBody<B> {
     body: B,
-    pool: Arc<PeerSemaphore>,
-    begun: Instant,
-    read: u64,
+    read: Arc<AtomicU64>,
+    last_piece: u64,
 }
 
-impl<B> PacedBody<B> {
-    pub fn new(body: B, pool: &Arc<PeerSemaphore>) -> Self {
-        Self { body, pool: pool.clone(), begun: Instant::now(), read: 0 }
+impl<B> CountedBody<B> {
+    pub fn new(body: B, read: Arc<AtomicU64>) -> Self {
+        Self { body, read, last_piece: 0 }
     }
 }
 
-/// Whether a reader is too slow that has read this many bytes in this time.
-fn is_slow(read: u64, time: Duration) -> bool {
-    time > GRACE && read < SLOWEST * time.as_secs()
-}
-
-impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for PacedBody<B> {
+impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for CountedBody<B> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -79,12 +69,11 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for PacedBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.pool.was_short() && is_slow(self.read, self.begun.elapsed()) {
-            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
-        }
+        let last_piece = std::mem::take(&mut self.last_piece);
+        self.read.fetch_add(last_piece, Ordering::Relaxed);
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
-            self.read += frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.last_piece = frame.data_ref().map_or(0, Bytes::len) as u64;
         }
         Poll::Ready(frame)
     }
