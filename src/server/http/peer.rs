@@ -30,7 +30,7 @@ pub struct Peer {
 pub enum Client {
     /// An IPv4 address, or the /64 of an IPv6 address. `::1` counts as `127.0.0.1`.
     Network(IpAddr),
-    /// The hash of a user.
+    /// The hash of a user, or of the namespace whose service accounts count as one.
     User(u64),
 }
 

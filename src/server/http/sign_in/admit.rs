@@ -105,9 +105,11 @@ async fn answer(
     next: Next,
 ) -> ApiResult<Response> {
     let begun = Instant::now();
-    let Some(user) = viewer.user().map(SignedIn::hash) else { return Err(ApiError::SignedOut) };
+    let Some((user, client)) = viewer.user().map(|user| (user.hash(), user.client_hash())) else {
+        return Err(ApiError::SignedOut);
+    };
     // From here on limits count by user: behind an ingress everybody has one address.
-    let peer = request.extensions().get().map(|peer: &Peer| peer.signed_in(user));
+    let peer = request.extensions().get().map(|peer: &Peer| peer.signed_in(client));
     if let Some(peer) = peer {
         request.extensions_mut().insert(peer);
     }

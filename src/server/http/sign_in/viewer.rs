@@ -158,7 +158,17 @@ impl SignedIn {
         self.rights.user()
     }
 
-    /// Returns a number by which limits and pages tell users apart.
+    /// Returns a number by which the limits that all clients share count the user. The service accounts of a namespace
+    /// are one client: whoever may create one there may create any number.
+    pub fn client_hash(&self) -> u64 {
+        match self.user().account_namespace() {
+            // No other number is of bytes that begin with two zeros.
+            Some(namespace) => short_hash(&Sha256::digest([&[0, 0], namespace.as_bytes()].concat())),
+            None => self.hash(),
+        }
+    }
+
+    /// Returns a number by which limits of one user and pages tell users apart.
     pub fn hash(&self) -> u64 {
         let user = self.user();
         // No name or uid of Kubernetes holds a zero byte.

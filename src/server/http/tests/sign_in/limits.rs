@@ -9,9 +9,13 @@ use axum::{
 use tower::ServiceExt;
 
 use super::fixture::*;
-use crate::server::http::{
-    peer::Peer,
-    tests::fixture::{Answer, answer, eventually, vm},
+use crate::server::{
+    config::HttpConfig,
+    http::{
+        peer::Peer,
+        sign_in::SessionKeys,
+        tests::fixture::{Answer, Server, answer, eventually, vm},
+    },
 };
 
 fn gated() -> Gated {
@@ -72,6 +76,54 @@ async fn one_session_has_eight_streams_and_two_downloads() {
         open.remove(0);
         assert_eq!(ask("ana").await.status(), 200, "{url} once one has ended");
     }
+}
+
+/// Returns a server with three service accounts of two namespaces, whose tokens these are, and room for 8 streams, of which
+/// one client may have 4.
+fn with_accounts() -> (Gated, [&'static str; 3]) {
+    let http = HttpConfig { max_event_clients: 8, ..HttpConfig::default() };
+    let server = Server::with(vec![vm("shop", "web")], http);
+    let gated = Gated::over(server, None, SessionKeys::of_this_process(), |sign_in| sign_in);
+    let tokens = ["shop-a", "shop-b", "bank-a"];
+    for token in tokens {
+        let name = format!("system:serviceaccount:{}", token.replace('-', ":"));
+        gated.kubernetes.add_user(&name);
+        gated.kubernetes.add_token(&name, token);
+        gated.kubernetes.allow_rows(&name, "shop");
+    }
+    (gated, tokens)
+}
+
+async fn open_stream(gated: &Gated, token: &str) -> axum::response::Response {
+    let mut request = Request::get("/api/events").body(Body::empty()).unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request.extensions_mut().insert(Peer::new([10, 42, 0, 1].into()));
+    gated.server.router.clone().oneshot(request).await.unwrap()
+}
+
+/// One tenant creates as many service accounts as they like.
+#[tokio::test(start_paused = true)]
+async fn service_accounts_of_one_namespace_share_what_one_client_may_have() {
+    let (gated, [one, two, other]) = with_accounts();
+    let mut open = Vec::new();
+    for (token, status) in
+        [(one, 200), (two, 200), (one, 200), (two, 200), (one, 503), (two, 503), (other, 200)]
+    {
+        let stream = open_stream(&gated, token).await;
+        assert_eq!(stream.status(), status, "{token} after {}", open.len());
+        open.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn each_service_account_has_the_requests_of_a_user() {
+    let (gated, [one, two, _]) = with_accounts();
+    let mut refused = 0;
+    for _ in 0..120 {
+        refused += usize::from(through_ingress(&gated, one, "/api/stats").await.status == 429);
+    }
+    assert!(refused > 0);
+    assert_eq!(through_ingress(&gated, two, "/api/stats").await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
