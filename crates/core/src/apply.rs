@@ -172,7 +172,7 @@ impl ClusterState {
     fn apply_pod_sample(&mut self, facts: PodMetricsFacts, now: Millis) {
         let key = facts.key();
         let pod = self.pods.get(&key);
-        let (known, node) = pod.map(|pod| (pod.containers.as_slice(), &*pod.node_name)).unwrap_or_default();
+        let (known, node) = pod.map(|pod| (&*pod.containers, &*pod.node_name)).unwrap_or_default();
         let usage = containers::add_up(&facts.containers, facts.containers_left_out, known);
         let before = self.metrics.get(&key).and_then(|samples| samples.last);
         let (last, incomplete) = match usage {

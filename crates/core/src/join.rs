@@ -305,7 +305,7 @@ fn disk_size(entry: &Entry, volumes: &[model::vm::Volume]) -> u64 {
     if entry.wukong.is_some_and(|wukong| wukong.disks_left_out > 0) {
         return 0;
     }
-    let disks = entry.wukong.map(|wukong| wukong.disks.as_slice()).unwrap_or_default();
+    let disks = entry.wukong.map(|wukong| &*wukong.disks).unwrap_or_default();
     let sizes = disks.iter().filter_map(|disk| Quantity::parse(&disk.size).ok()).map(Quantity::units);
     let sum = sizes.fold(0u64, u64::saturating_add);
     if sum > 0 { sum } else { volumes.iter().filter_map(|v| v.size).fold(0, u64::saturating_add) }
@@ -355,8 +355,8 @@ fn describe(
         vm_name: entry.vm_name.to_owned(),
         pod: pod.map(|pod| pod.name.to_owned()).unwrap_or_default(),
         conflict: entry.conflict(),
-        networks: wukong.map(|wukong| wukong.networks.clone()).unwrap_or_default(),
-        disks: wukong.map(|wukong| wukong.disks.clone()).unwrap_or_default(),
+        networks: wukong.map(|wukong| wukong.networks.to_vec()).unwrap_or_default(),
+        disks: wukong.map(|wukong| wukong.disks.to_vec()).unwrap_or_default(),
         volumes,
         guest,
         activity: Activity::default(),

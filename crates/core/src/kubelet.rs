@@ -169,5 +169,7 @@ fn newest_of_each(stats: Vec<VolumeStats>) -> Vec<VolumeStats> {
             }
         }
     }
+    // A kubelet may report one volume thousands of times.
+    newest.shrink_to_fit();
     newest
 }

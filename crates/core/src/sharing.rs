@@ -81,7 +81,7 @@ const MOST_PEERS: usize = 64;
 
 /// The file systems that the claims of one node report: capacity, available bytes and claim, sorted.
 #[derive(Debug, Default)]
-pub(super) struct Peers(Vec<(u64, u64, Key)>);
+pub(super) struct Peers(Box<[(u64, u64, Key)]>);
 
 impl Peers {
     pub fn new<'a>(stats: impl Iterator<Item = &'a VolumeStats>) -> Self {
@@ -93,7 +93,7 @@ impl Peers {
         };
         let mut peers: Vec<_> = stats.filter_map(peer).collect();
         peers.sort_unstable();
-        Self(peers)
+        Self(peers.into())
     }
 
     /// Whether another claim for which `counts` is true reports the same file system. Each pod is measured

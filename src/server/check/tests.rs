@@ -35,7 +35,7 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
         phase: "Running".into(),
         vm_name: name.into(),
         node_name: "n1".into(),
-        volumes: vec![WukongVolume { name: "root".into(), claim: name.into(), size: "9".into() }],
+        volumes: [WukongVolume { name: "root".into(), claim: name.into(), size: "9".into() }].into(),
         ..Default::default()
     };
     state.apply(Observation::Wukongs(all(vec![wukong("web"), wukong("db")])));

@@ -125,11 +125,11 @@ impl ObservedKind for Claims {
 
 /// The containers that the pod's figures add up: those of its spec that run side by side. Empty if there are
 /// more than are read.
-fn containers(spec: &PodSpec, status: &PodStatus) -> Vec<PodContainer> {
+fn containers(spec: &PodSpec, status: &PodStatus) -> Box<[PodContainer]> {
     let always = |container: &&Container| &*container.restart_policy == "Always";
     let lists = [&spec.containers, &spec.init_containers, &spec.ephemeral_containers];
     if lists.iter().any(|list| list.left_out > 0) {
-        return Vec::new();
+        return Box::default();
     }
     let is_running = |name: &str| {
         let runs =
@@ -186,11 +186,12 @@ mod tests {
             host_ip: "10.1.0.7".parse().ok(),
             created_by: "vmi-1".into(),
             domain: "web".into(),
-            claims: vec![("root".into(), "web-root".into())],
-            containers: vec![
+            claims: [("root".into(), "web-root".into())].into(),
+            containers: [
                 PodContainer { name: "compute".into(), required: true },
                 PodContainer { name: "guest-console-log".into(), required: false },
-            ],
+            ]
+            .into(),
         };
         assert_eq!(facts, Some(want));
     }

@@ -134,6 +134,8 @@ fn read<K: Kind>(json: &str) -> Option<K::Facts> {
 
 #[cfg(test)]
 mod tests {
+    mod memory;
+
     use super::*;
 
     #[test]

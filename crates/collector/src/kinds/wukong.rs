@@ -100,7 +100,7 @@ fn disk(disk: DiskSpec) -> Disk {
 
 /// The networks of the spec in their order, each with its status, followed by those that only the status has.
 /// A status without a name belongs to no network of the spec.
-fn networks(spec: Vec<NetworkSpec>, status: Vec<NetworkStatus>) -> Vec<Network> {
+fn networks(spec: Vec<NetworkSpec>, status: Vec<NetworkStatus>) -> Box<[Network]> {
     let mut joined: Vec<Network> = spec.into_iter().map(ordered).collect();
     let mut places = HashMap::new();
     for (place, network) in joined.iter().enumerate().filter(|(_, network)| !network.name.is_empty()) {
@@ -112,7 +112,7 @@ fn networks(spec: Vec<NetworkSpec>, status: Vec<NetworkStatus>) -> Vec<Network> 
             None => joined.push(seen),
         }
     }
-    joined
+    joined.into()
 }
 
 fn ordered(spec: NetworkSpec) -> Network {
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!((facts.disks[0].boot, &*facts.disks[0].storage_class_name), (true, "fast"));
         assert_eq!((facts.disks[1].boot, &*facts.disks[1].size), (false, "1000"));
         assert_eq!(
-            facts.volumes,
+            *facts.volumes,
             [WukongVolume { name: "root".into(), claim: "web-root".into(), size: "80Gi".into() }]
         );
     }

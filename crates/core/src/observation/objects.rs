@@ -1,4 +1,5 @@
-//! What is read of the objects of the cluster.
+//! What is read of the objects of the cluster. Lists are slices: a `Vec` could keep the room of the list that it was
+//! collected from, which nothing counts.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,15 +23,15 @@ pub struct WukongFacts {
     pub memory: String,
     pub os_image: String,
     /// Spec and status, joined by name.
-    pub networks: Vec<Network>,
-    pub disks: Vec<Disk>,
+    pub networks: Box<[Network]>,
+    pub disks: Box<[Disk]>,
     /// Disks and volumes beyond the limit of how many are kept of one object.
     pub disks_left_out: u32,
     pub volumes_left_out: u32,
     pub phase: String,
     pub vm_name: String,
     pub node_name: String,
-    pub volumes: Vec<WukongVolume>,
+    pub volumes: Box<[WukongVolume]>,
 }
 
 /// An entry of `Wukong.status.volumes`.
@@ -88,10 +89,10 @@ pub struct InstanceFacts {
     pub pause: Option<Box<Pause>>,
     pub node_name: String,
     /// `status.activePods`: launcher pod uid → node.
-    pub active_pods: Vec<(String, String)>,
+    pub active_pods: Box<[(String, String)]>,
     pub migration: Option<Box<Migration>>,
     /// Disks backed by a claim, in the order of the spec.
-    pub volumes: Vec<InstanceVolume>,
+    pub volumes: Box<[InstanceVolume]>,
     /// All disks, whatever backs them; empty if some were left out.
     pub disks: Arc<[InstanceDisk]>,
     pub disks_left_out: u32,
@@ -161,10 +162,10 @@ pub struct PodFacts {
     /// Annotation `kubevirt.io/domain`: the VMI's name.
     pub domain: String,
     /// `(pod volume name, claim name)`; only volumes of claims.
-    pub claims: Vec<(String, String)>,
+    pub claims: Box<[(String, String)]>,
     /// Containers that run at the same time: containers, init containers that always restart, ephemeral
     /// containers. Empty if they are not known.
-    pub containers: Vec<PodContainer>,
+    pub containers: Box<[PodContainer]>,
 }
 
 /// A container of a launcher pod.

@@ -79,7 +79,7 @@ fn state_of_one() -> ClusterState {
     let disk_sources = vec![SourceId::Kubelet, SourceId::Prometheus, SourceId::GuestAgent];
     let mut state = ClusterState::new(Limits { disk_sources, ..limits() });
     let volume = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "10".into() };
-    let wukong = WukongFacts { volumes: vec![volume], ..wukong("a", "web") };
+    let wukong = WukongFacts { volumes: [volume].into(), ..wukong("a", "web") };
     let instance = InstanceFacts { agent_connected: true, ..instance("a", "web-vm", "n1") };
     let pod = PodFacts { created_by: instance.uid.clone(), ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
     state.apply(Observation::Wukongs(replaced(vec![wukong])));

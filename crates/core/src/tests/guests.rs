@@ -374,7 +374,7 @@ fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
         state.limits.disk_sources = vec![SourceId::Kubelet, SourceId::GuestAgent];
         add_vm(&mut state, "a", "web", 500, GI);
         state.apply(Observation::Instances(applied(InstanceFacts {
-            volumes: vec![InstanceVolume { name: "web-root".into(), claim: "web-root".into() }],
+            volumes: [InstanceVolume { name: "web-root".into(), claim: "web-root".into() }].into(),
             disks: [target.clone()].into(),
             agent_connected: true,
             ..instance("a", "web-vm", "n1")

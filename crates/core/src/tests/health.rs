@@ -98,7 +98,7 @@ fn one_failing_node_of_two_degrades_the_source_and_counts_its_vms() {
     let mut state = state();
     add_vm(&mut state, "a", "web", 500, GI);
     let volumes = vec![WukongVolume { name: "root".into(), claim: "c".into(), size: "1Gi".into() }];
-    state.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: volumes.into(), ..wukong("a", "web") })));
     add_vm(&mut state, "a", "db", 500, GI);
     state.apply(Observation::Instances(applied(instance("a", "db-vm", "n2"))));
     assert_eq!(health(&state.join(NOW), SourceId::Kubelet).state, SourceState::Starting);

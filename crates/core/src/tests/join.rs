@@ -55,7 +55,10 @@ fn the_instance_gives_the_address_else_the_first_network_that_has_one() {
         ("", Vec::new(), ""),
     ] {
         let mut state = state();
-        state.apply(Observation::Wukongs(applied(WukongFacts { networks, ..wukong("a", "web") })));
+        state.apply(Observation::Wukongs(applied(WukongFacts {
+            networks: networks.into(),
+            ..wukong("a", "web")
+        })));
         let instance = InstanceFacts { ip_address: of_instance.into(), ..instance("a", "web-vm", "n1") };
         state.apply(Observation::Instances(applied(instance)));
         assert_eq!(web(&mut state).summary.ip_address, want);
@@ -72,7 +75,7 @@ fn the_disk_size_is_the_sum_of_the_specs_disks_else_of_the_volumes() {
     for (sizes, want) in [(vec!["40Gi", "5Gi"], 45 * GI), (vec!["40Gi", "?"], 40 * GI), (vec![], 30 * GI)] {
         let disks = sizes.iter().map(|size| Disk { size: (*size).into(), ..Disk::default() }).collect();
         let mut state = state();
-        let spec = WukongFacts { disks, volumes: volumes.to_vec(), ..wukong("a", "web") };
+        let spec = WukongFacts { disks, volumes: volumes.clone().into(), ..wukong("a", "web") };
         state.apply(Observation::Wukongs(applied(spec)));
         assert_eq!(web(&mut state).summary.disk, want, "{sizes:?}");
     }

@@ -16,7 +16,8 @@ fn asked_often() -> ClusterState {
     let mut state = ClusterState::new(Limits { disk_interval: 3 * SECOND, ..limits() });
     add_vm(&mut state, "a", "web", 500, GI);
     let volume = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
-    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![volume], ..wukong("a", "web") })));
+    state
+        .apply(Observation::Wukongs(applied(WukongFacts { volumes: [volume].into(), ..wukong("a", "web") })));
     state
 }
 
@@ -77,7 +78,7 @@ fn volumes_in_another_order_are_compared_once_each() {
 fn the_node_of_a_pod_that_has_ended_is_not_believed() {
     for (phase, want) in [("Running", Some(6 * GI)), ("Succeeded", None), ("Failed", None)] {
         let mut state = asked_often();
-        let claims = vec![("root".into(), "web-root".into())];
+        let claims = [("root".into(), "web-root".into())].into();
         let left = PodFacts {
             phase: phase.into(),
             created_by: "vmi-a-other".into(),
@@ -135,6 +136,17 @@ fn nothing_is_kept_of_claims_that_do_not_exist_and_little_of_pods_that_are_not_k
     assert_eq!(kept.len(), 64 + 1);
     assert_eq!(kept.last(), Some(&Some(6 * GI)), "the claim that exists is kept wherever it stands");
     assert!(!state.kubelets["n1"].peers.has(&Key::new("a", "web-root"), 20 * GI, 15 * GI, |_| true));
+}
+
+/// Only what is kept is counted.
+#[test]
+fn a_volume_that_a_kubelet_repeats_takes_the_memory_of_one() {
+    let mut state = silent_state();
+    let volumes = |count: usize| vec![stats("a", "web-root", GI, 20 * GI); count];
+    state.apply(summary_at("n1", NOW, volumes(1)));
+    let repeat = || state.apply(summary_at("n1", NOW + SECOND, volumes(8192)));
+    let more = allocation_counter::measure(repeat).bytes_current;
+    assert!(more < 1000, "{more} bytes");
 }
 
 /// Where claims cannot be listed, 8192 invented names of each of thousands of nodes would fill the memory.

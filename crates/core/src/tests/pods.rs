@@ -205,7 +205,7 @@ fn migration_state_or_active_pods_decide_where_the_node_does_not() {
         assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(want), "{completed} {failed}");
     }
     // A stale pod object places both pods on one node: the uid in activePods decides.
-    let active = vec![("pod-a-virt-launcher-web-vm-tgt22".to_owned(), "n3".to_owned())];
+    let active = [("pod-a-virt-launcher-web-vm-tgt22".to_owned(), "n3".to_owned())].into();
     let said = InstanceFacts { active_pods: active, ..instance("a", "web-vm", "n3") };
     assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(5));
 }
@@ -226,7 +226,8 @@ fn of_the_pods_that_migrations_leave_behind_the_one_on_the_guests_node_counts() 
         let both = both.map(|(pod, node)| (format!("pod-a-{pod}"), node.to_owned()));
         for active_pods in [both.to_vec(), Vec::new()] {
             let migration = left.clone().map(Box::new);
-            let said = InstanceFacts { migration, active_pods, ..instance("a", "web-vm", node) };
+            let said =
+                InstanceFacts { migration, active_pods: active_pods.into(), ..instance("a", "web-vm", node) };
             let left_behind = PodFacts {
                 phase: source_phase.into(),
                 created_by: said.uid.clone(),

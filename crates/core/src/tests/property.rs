@@ -27,7 +27,7 @@ prop_compose! {
         memory in prop_oneof![3 => Just("4Gi".to_owned()), 1 => "\\PC{0,6}|[0-9]{1,20}Gi?"],
         cpu in prop_oneof![3 => Just(Some(2)), 1 => any::<Option<u64>>()], claim in name(), size in "\\PC{0,6}") -> WukongFacts {
         WukongFacts { phase: phase.into(), vm_name, memory, cpu,
-            volumes: vec![WukongVolume { name: "v".into(), claim, size }], ..wukong(&namespace, &name) }
+            volumes: [WukongVolume { name: "v".into(), claim, size }].into(), ..wukong(&namespace, &name) }
     }
 }
 

@@ -31,7 +31,7 @@ fn snapshot_of(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool
         add_vm(&mut state, "a", volume.claim, 500, GI);
         let of = WukongVolume { name: "root".into(), claim: volume.claim.into(), size: String::new() };
         state.apply(Observation::Wukongs(applied(WukongFacts {
-            volumes: vec![of],
+            volumes: [of].into(),
             ..wukong("a", volume.claim)
         })));
         state.apply(Observation::Claims(applied(ClaimFacts {
@@ -310,8 +310,10 @@ fn the_claims_annotation_names_the_provisioner_if_nothing_else_does() {
             add_vm(&mut state, "a", name, 500, GI);
             let claim = format!("{name}-root");
             let of = WukongVolume { name: "root".into(), claim: claim.clone(), size: "20Gi".into() };
-            state
-                .apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", name) })));
+            state.apply(Observation::Wukongs(applied(WukongFacts {
+                volumes: [of].into(),
+                ..wukong("a", name)
+            })));
             state.apply(Observation::Claims(applied(ClaimFacts {
                 namespace: "a".into(),
                 name: claim,
@@ -333,7 +335,7 @@ fn a_claim_that_is_mounted_twice_is_no_peer_of_itself() {
     let mut state = state();
     add_vm(&mut state, "a", "web", 500, GI);
     let of = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
-    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", "web") })));
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: [of].into(), ..wukong("a", "web") })));
     let stats = stats("a", "web-root", 5 * GI, 20 * GI);
     report(&mut state, summary("n1", vec![stats.clone(), stats]));
     let sample = *web(&mut state).volumes[0].usage.sample().unwrap();

@@ -136,7 +136,7 @@ fn a_pod_total_beside_its_containers_counts_no_second_time() {
     let container = PodContainer { name: "compute".into(), required: true };
     let pod = PodFacts {
         created_by: "vmi-a-web-vm".into(),
-        containers: vec![container],
+        containers: [container].into(),
         ..pod("a", "virt-launcher-web-vm-abc12", "n1")
     };
     state.apply(Observation::Pods(applied(pod)));

@@ -15,7 +15,7 @@ fn volume(name: &str, claim: &str, size: &str) -> WukongVolume {
 fn with_volumes(volumes: Vec<WukongVolume>) -> ClusterState {
     let mut state = state();
     add_vm(&mut state, "a", "web", 500, GI);
-    state.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: volumes.into(), ..wukong("a", "web") })));
     state
 }
 
@@ -81,7 +81,7 @@ fn the_pods_volume_name_tells_the_claim() {
     assert_eq!(disk(&mut state), Err(Reason::NotReported));
     let mut pod = pod("a", "virt-launcher-web-vm-xyz98", "n1");
     pod.created_by = "vmi-a-web-vm".into();
-    pod.claims = vec![("datadisk".into(), "web-data".into())];
+    pod.claims = [("datadisk".into(), "web-data".into())].into();
     state.apply(Observation::Pods(applied(pod)));
     assert_eq!(disk(&mut state), Ok((GI, 20 * GI)), "the pod became known after its kubelet answered");
     report(&mut state, summary("n1", vec![named("datadisk"), named("private")]));
@@ -95,7 +95,7 @@ fn a_claim_mounted_twice_counts_once_from_the_guests_node() {
     report(&mut state, summary("n1", vec![older.clone(), older]));
     report(&mut state, summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
     assert_eq!(disk(&mut state), Ok((5 * GI, 20 * GI)));
-    let twice = vec![volume("root", "web-root", "20Gi"), volume("again", "web-root", "20Gi")];
+    let twice = [volume("root", "web-root", "20Gi"), volume("again", "web-root", "20Gi")].into();
     state.apply(Observation::Wukongs(applied(WukongFacts { volumes: twice, ..wukong("a", "web") })));
     assert_eq!(disk(&mut state), Ok((5 * GI, 20 * GI)));
 }
@@ -164,7 +164,7 @@ fn a_dead_node_costs_its_own_volumes_only() {
     add_vm(&mut state, "b", "other", 100, GI);
     let there = instance("b", "other-vm", "n2");
     state.apply(Observation::Instances(applied(there)));
-    let other = WukongFacts { volumes: vec![volume("root", "o", "20Gi")], ..wukong("b", "other") };
+    let other = WukongFacts { volumes: [volume("root", "o", "20Gi")].into(), ..wukong("b", "other") };
     state.apply(Observation::Wukongs(applied(other)));
     report(&mut state, summary("n2", vec![stats("b", "o", GI, 20 * GI)]));
     state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
@@ -184,7 +184,7 @@ fn a_kubelet_is_believed_about_what_its_own_pods_mount() {
     let root = |state: &mut ClusterState| used(&find(&state.join(NOW), "a", "web").volumes[0].usage);
     assert!(root(&mut state).is_err(), "the kubelet of its node leaves it out, and no pod on n2 mounts it");
     let target = PodFacts {
-        claims: vec![("rootdisk".into(), "web-root".into())],
+        claims: [("rootdisk".into(), "web-root".into())].into(),
         ..pod("a", "virt-launcher-web-vm-zzzzz", "n2")
     };
     state.apply(Observation::Pods(applied(target)));
@@ -222,7 +222,7 @@ fn a_stopped_vms_volumes_are_listed_without_usage() {
     let mut state = two();
     report(&mut state, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
     let volumes = vec![volume("root", "web-root", "20Gi")];
-    let stopped = WukongFacts { phase: "Stopped".into(), volumes, ..wukong("a", "web") };
+    let stopped = WukongFacts { phase: "Stopped".into(), volumes: volumes.into(), ..wukong("a", "web") };
     state.apply(Observation::Wukongs(applied(stopped)));
     state.apply(Observation::Instances(replaced(vec![])));
     let vm = web(&mut state);
@@ -234,7 +234,7 @@ fn a_stopped_vms_volumes_are_listed_without_usage() {
 fn a_sum_over_some_of_the_volumes_says_so() {
     let mut state = two();
     let volumes = vec![volume("root", "web-root", "20Gi"), volume("data", "web-data", "40Gi")];
-    let cut = WukongFacts { volumes, volumes_left_out: 40, ..wukong("a", "web") };
+    let cut = WukongFacts { volumes: volumes.into(), volumes_left_out: 40, ..wukong("a", "web") };
     state.apply(Observation::Wukongs(applied(cut)));
     report(
         &mut state,
@@ -243,7 +243,7 @@ fn a_sum_over_some_of_the_volumes_says_so() {
     let usage = web(&mut state).summary.usage.clone();
     assert_eq!((usage.disk_known, usage.disk_volumes), (2, 42));
     let disks = vec![model::vm::Disk { size: "1Gi".into(), ..Default::default() }];
-    let cut = WukongFacts { disks, disks_left_out: 3, ..wukong("a", "web") };
+    let cut = WukongFacts { disks: disks.into(), disks_left_out: 3, ..wukong("a", "web") };
     state.apply(Observation::Wukongs(applied(cut)));
     assert_eq!(web(&mut state).summary.disk, 0, "what was ordered is not known");
     let instance = InstanceFacts { volumes_left_out: 5, ..instance("a", "web-vm", "n1") };

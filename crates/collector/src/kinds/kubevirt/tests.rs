@@ -44,7 +44,7 @@ fn an_instance_in_migration() {
     .unwrap();
     let volumes: Vec<_> = facts.volumes.iter().map(|v| (&*v.name, &*v.claim)).collect();
     assert_eq!(volumes, [("root", "web-root"), ("data", "web-data")]);
-    assert_eq!(facts.active_pods, [("p1", "n1"), ("p2", "n2")].map(|(p, n)| (p.into(), n.into())));
+    assert_eq!(*facts.active_pods, [("p1", "n1"), ("p2", "n2")].map(|(p, n)| (p.into(), n.into())));
     let migration = facts.migration.unwrap();
     assert_eq!(
         (&*migration.target_pod, &*migration.source_pod, migration.completed, migration.failed),

@@ -17,7 +17,7 @@ fn on_node(state: &mut ClusterState, name: &str) {
     pod.created_by = "vmi-a-web-vm".into();
     state.apply(Observation::Pods(replaced(vec![pod])));
     let volumes = vec![InstanceVolume { name: "root".into(), claim: "web-root".into() }];
-    let instance = InstanceFacts { volumes, ..instance("a", "web-vm", name) };
+    let instance = InstanceFacts { volumes: volumes.into(), ..instance("a", "web-vm", name) };
     state.apply(Observation::Instances(replaced(vec![instance])));
 }
 

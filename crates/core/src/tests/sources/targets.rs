@@ -35,7 +35,7 @@ fn a_node_that_does_not_exist_is_not_asked() {
     for n in 0..3 {
         let node_name = format!("node-{n}");
         let volumes = vec![WukongVolume { name: "root".into(), claim: "c".into(), size: "1Gi".into() }];
-        let wukong = WukongFacts { node_name, volumes, ..wukong("a", &n.to_string()) };
+        let wukong = WukongFacts { node_name, volumes: volumes.into(), ..wukong("a", &n.to_string()) };
         state.apply(Observation::Wukongs(applied(wukong)));
     }
     let asked = |state: &mut ClusterState| state.join(NOW).targets.nodes.len();
@@ -67,7 +67,10 @@ fn sources_are_told_the_names_that_exist_or_that_a_vm_names() {
     let mut state = silent_state();
     let names = |state: &mut ClusterState, at| state.join(NOW + at).targets.names;
     let volumes = vec![WukongVolume { name: "root".into(), claim: "of-vm".into(), size: "1Gi".into() }];
-    state.apply(Observation::Wukongs(replaced(vec![WukongFacts { volumes, ..wukong("a", "web") }])));
+    state.apply(Observation::Wukongs(replaced(vec![WukongFacts {
+        volumes: volumes.into(),
+        ..wukong("a", "web")
+    }])));
     state.apply(Observation::VirtualMachines(replaced(vec![])));
     state.apply(Observation::Instances(replaced(vec![instance("a", "alone", "n1")])));
     assert_eq!(names(&mut state, 0), None, "claims may be about to be listed");
