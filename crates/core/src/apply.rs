@@ -1,15 +1,16 @@
 //! Applies observations to the `ClusterState`, one at a time. The writer calls it for everything that a
 //! source says.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     containers,
     kubelet::NodeVolumes,
     observation::{
-        Change, ClaimFacts, Filesystem, ImageStats, InstanceSample, Key, Named, Observation, PodFacts,
-        PodMetricsFacts, PrometheusFacts, ReviewFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
+        Change, Filesystem, ImageStats, InstanceSample, Key, Named, Observation, PodFacts, PodMetricsFacts,
+        PrometheusFacts, ReviewFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
     },
+    pods::mounted_claims,
     receipt::Receipt,
     sharing::Peers,
     source_status::SourceStatuses,
@@ -210,8 +211,8 @@ impl ClusterState {
         let kubelet = self.kubelets.entry(node.clone()).or_default();
         match result {
             Ok(facts) => {
-                let claims = &self.claims;
-                kubelet.answered(facts, at, self.limits.disk_interval, |stats| is_of(stats, claims));
+                let mounted = mounted_claims(&self.pods, &node);
+                kubelet.answered(facts, at, self.limits.disk_interval, |stats| is_of(stats, &mounted));
                 let (wall, interval) =
                     (at.saturating_add(self.wall_step), kubelet.interval(self.limits.disk_interval));
                 for time in kubelet.volumes().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
@@ -228,13 +229,13 @@ impl ClusterState {
     fn leave_out_unverified(&mut self) {
         let mut bytes: usize = self.kubelets.values().map(NodeVolumes::unverified_bytes).sum();
         while bytes > MOST_UNVERIFIED_BYTES {
-            let heaviest = self.kubelets.values_mut().max_by_key(|kubelet| kubelet.unverified_bytes());
-            let Some(kubelet) = heaviest else { return };
+            let heaviest = self.kubelets.iter_mut().max_by_key(|(_, kubelet)| kubelet.unverified_bytes());
+            let Some((node, kubelet)) = heaviest else { return };
             bytes -= kubelet.unverified_bytes();
             let detail = msg!(error.claims_together, bytes = MOST_UNVERIFIED_BYTES.to_string());
-            let claims = &self.claims;
+            let mounted = mounted_claims(&self.pods, node);
             let error = SourceError { reason: Reason::TooLarge, detail };
-            kubelet.leave_out_unverified(|stats| is_of(stats, claims), error);
+            kubelet.leave_out_unverified(|stats| is_of(stats, &mounted), error);
         }
     }
 
@@ -331,8 +332,8 @@ impl ClusterState {
 }
 
 /// Whether the volume is of one of these claims.
-fn is_of(stats: &VolumeStats, claims: &Objects<ClaimFacts>) -> bool {
-    matches!(&stats.of, VolumeRef::Claim(claim) if claims.contains_key(claim))
+fn is_of(stats: &VolumeStats, claims: &HashSet<(&str, &str)>) -> bool {
+    matches!(&stats.of, VolumeRef::Claim(claim) if claims.contains(&(&*claim.namespace, &*claim.name)))
 }
 
 /// Replaces a pod's volume with the claim behind it. Returns `None` if the volume has no claim, which holds

@@ -37,13 +37,13 @@ pub(super) struct NodeVolumes {
     pub last_seen: Millis,
     /// How far apart two measurements of one volume are: the least that [`Self::seen_apart`] returned so far.
     apart: Option<Millis>,
-    /// Bytes kept for volumes of unverified claims: the claim list cannot be read or does not have them.
+    /// Bytes kept for volumes of unverified claims: no pod is known that mounts them on this node.
     unverified_bytes: usize,
 }
 
 impl NodeVolumes {
     /// Records an answer that was received at `at`. `interval` is how often kubelets are asked.
-    /// `is_verified` tells whether the claim of a volume is known to exist.
+    /// `is_verified` tells whether a pod of this node is known to mount the claim of a volume.
     pub fn answered(
         &mut self,
         facts: SummaryFacts,

@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     observation::{InstanceFacts, PodFacts},
-    state::{ClusterState, PodSamples},
+    state::{ClusterState, Objects, PodSamples},
 };
 use model::{reason::Reason, source::SourceId};
 
@@ -229,4 +229,11 @@ fn generated_prefix(name: &str) -> Option<&str> {
     }
     let (prefix, suffix) = name.split_at(at);
     suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()).then_some(prefix)
+}
+
+/// Returns namespace and name of the claims that pods mount on a node: those that its kubelet can know. Any kubelet
+/// could repeat all claims of the cluster.
+pub(super) fn mounted_claims<'a>(pods: &'a Objects<PodFacts>, node: &str) -> HashSet<(&'a str, &'a str)> {
+    let of_node = pods.values().filter(|pod| pod.node_name == node && !pod.has_ended());
+    of_node.flat_map(|pod| pod.claims.iter().map(|(_, claim)| (&*pod.namespace, claim.as_str()))).collect()
 }

@@ -169,12 +169,36 @@ fn claims_that_cannot_be_verified_are_left_out_of_the_node_that_reports_most() {
     assert_eq!((count(&state, "lies-0"), error(&state, "lies-0")), (0, Some(Reason::TooLarge)));
     let kept = (0..40).filter(|n| count(&state, &format!("lies-{n}")) > 0).count();
     assert_eq!(kept, 2, "as many as there is room for");
-    // A claim that exists is no part of it.
-    let claim = ClaimFacts { namespace: "a".into(), name: "root".into(), ..ClaimFacts::default() };
-    state.claims.insert(Key::new("a", "root"), Box::new(claim));
+    // A claim that a pod mounts on this node is no part of it.
+    state.apply(Observation::Pods(applied(mounting("lies-0", "root"))));
     let volumes = (0..8192).map(invented).chain([stats("a", "root", GI, 20 * GI)]).collect();
     state.apply(summary_at("lies-0", NOW, volumes));
     assert_eq!((count(&state, "lies-0"), error(&state, "lies-0")), (1, Some(Reason::TooLarge)));
+}
+
+/// A pod that mounts one claim.
+fn mounting(node: &str, claim: &str) -> PodFacts {
+    let claims = [("root".into(), claim.into())].into();
+    PodFacts { claims, ..pod("a", &format!("virt-launcher-{node}-{claim}"), node) }
+}
+
+/// The claims of a large cluster exist, and each node could report 8192 of them.
+#[test]
+fn nodes_that_repeat_the_claims_of_others_take_no_more_than_nodes_that_invent_claims() {
+    let mut state = state();
+    let name = |n: usize| format!("claim-{n}");
+    let claim = |n: usize| ClaimFacts { namespace: "a".into(), name: name(n), ..ClaimFacts::default() };
+    state.apply(Observation::Claims(replaced((0..8192).map(claim).collect())));
+    let all = |_: usize| (0..8192).map(|n| stats("a", &name(n), GI, 20 * GI)).collect();
+    state.apply(Observation::Pods(applied(mounting("lies-0", &name(7)))));
+    let kept = |state: &ClusterState, node: usize| state.kubelets[&format!("lies-{node}")].volumes().count();
+    let repeat = |state: &mut ClusterState, node: usize| {
+        state.apply(summary_at(&format!("lies-{node}"), NOW, all(node)));
+    };
+    let bytes = allocation_counter::measure(|| (0..60).for_each(|node| repeat(&mut state, node)));
+    assert!(bytes.bytes_current < (MOST_UNVERIFIED_BYTES * 3 / 2) as i64, "{} bytes", bytes.bytes_current);
+    assert!((0..60).any(|node| kept(&state, node) == 0), "some are left out");
+    assert!(kept(&state, 0) > 0, "what its own pod mounts stays");
 }
 
 /// The claims of 10,000 VMs, three each.
