@@ -24,6 +24,9 @@ const CLAIM: &str = "CLAIM";
 const MOST_SERIES: &str =
     r#"topk(10, count by (namespace) ({__name__=~"kubevirt_vmi_.*|kubelet_volume_stats_.*"}))"#;
 
+/// Shows the labels that KubeVirt writes into each series of an instance.
+const LABELS: &str = "kubectl get virtualmachineinstances.kubevirt.io --all-namespaces --show-labels";
+
 /// A figure that is missing because its source failed, with its last sample.
 pub(super) fn missing(error: &SourceError, fix: Message, last: Option<Sample>) -> Missing {
     Missing { reason: error.reason, detail: error.detail.clone(), fix, last }
@@ -49,7 +52,8 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
 fn too_large(id: SourceId) -> Message {
     match id {
         SourceId::Prometheus => msg!(fix.too_many_series, query = MOST_SERIES),
-        SourceId::Ceph | SourceId::VirtHandler => unreachable(id),
+        SourceId::VirtHandler => msg!(fix.long_labels, command = LABELS),
+        SourceId::Ceph => unreachable(id),
         SourceId::Kubelet | SourceId::GuestAgent => msg!(fix.answer, command = ask(id)),
         _ => msg!(fix.too_large, command = look(id)),
     }

@@ -22,10 +22,15 @@ use wukong_core::observation::{
     KubevirtVersion, VcpuDelay,
 };
 
+/// Bytes of the largest answer, most of which may be skipped. KubeVirt writes all labels of a VMI into each of its
+/// series, and anyone who may label one VMI could hide the other guests of its node.
+pub const MOST_RECEIVED: usize = 256 << 20;
 /// Lines of the largest answer: twenty times what 100 large VMs make.
 pub const MOST_LINES: usize = 400_000;
 /// Bytes of the longest line that is read. A longer one is left out.
 pub const LONGEST_LINE: usize = 64 << 10;
+/// Bytes of a line that count towards the limit of the series that are read; further labels count as skipped.
+const COUNTED_LINE: usize = 4 << 10;
 /// Guests of one node. A kubelet runs at most a few hundred pods.
 pub const MOST_GUESTS: usize = 1000;
 /// Interfaces and drives of one guest that are kept.
@@ -45,8 +50,9 @@ pub struct AnswerReader {
     node: Arc<str>,
     /// Only guests in these namespaces are kept, if it is set.
     namespaces: Option<Arc<[String]>>,
-    /// Bytes of the largest answer.
+    /// Bytes of the series that are read.
     limit: usize,
+    parsed: usize,
     received: usize,
     lines: usize,
     /// The line that has begun and not ended.
@@ -77,6 +83,7 @@ impl AnswerReader {
             node: node.into(),
             namespaces,
             limit,
+            parsed: 0,
             received: 0,
             lines: 0,
             begun: Vec::new(),
@@ -95,8 +102,8 @@ impl AnswerReader {
     /// Reads the next piece of the answer. Fails if the answer is over a limit.
     pub fn read(&mut self, mut data: &[u8]) -> Result<(), Failure> {
         self.received = self.received.saturating_add(data.len());
-        if self.received > self.limit {
-            return Err(Failure::TooLarge(self.limit));
+        if self.received > MOST_RECEIVED {
+            return Err(Failure::TooLarge(MOST_RECEIVED));
         }
         while let Some(end) = memchr(b'\n', data) {
             self.end_line(&data[..end])?;
@@ -159,7 +166,15 @@ impl AnswerReader {
     }
 
     fn read_line(&mut self, line: &[u8]) -> Result<(), Failure> {
-        match series::read(line) {
+        let read = series::read(line);
+        // The rest of a line of another family is skipped, and costs nothing.
+        if !matches!(read, Line::Other) {
+            self.parsed += line.len().min(COUNTED_LINE);
+        }
+        if self.parsed > self.limit {
+            return Err(Failure::TooLarge(self.limit));
+        }
+        match read {
             Line::Series(series) => {
                 self.is_recognised = true;
                 return self.add(&series);

@@ -180,6 +180,13 @@ fn a_refusal_counts_at_once_and_is_one_error() {
     assert!(matches!(activity_at(&mut state, NOW), Activity::Known(_)), "it is granted again");
 }
 
+/// The port of virt-handler is open: it answered too much.
+#[test]
+fn an_answer_that_is_too_large_points_to_the_labels_of_instances() {
+    let fix = crate::fix::source(SourceId::VirtHandler, Reason::TooLarge).english();
+    assert!(fix.contains("labels") && fix.contains("get virtualmachineinstances.kubevirt.io"), "{fix}");
+}
+
 #[test]
 fn a_node_that_fails_is_told_with_the_source() {
     let mut state = found();

@@ -270,7 +270,30 @@ fn a_node_cannot_fill_this_program_s_memory() {
     ));
     let lines = "\n".repeat(MOST_LINES + 1);
     assert!(matches!(read_in(1 << 14, &lines, None), Err(Failure::TooMany(MOST_LINES))));
-    let mut reader = AnswerReader::new("n1", None, 100);
-    assert!(reader.read(&[b'x'; 100]).is_ok());
-    assert!(matches!(reader.read(b"x"), Err(Failure::TooLarge(100))));
+    let line = series("memory_unused_bytes", 1, "");
+    let mut reader = AnswerReader::new("n1", None, line.len() * 2);
+    assert!(reader.read(line.repeat(2).as_bytes()).is_ok());
+    assert!(matches!(reader.read(line.as_bytes()), Err(Failure::TooLarge(_))));
+}
+
+/// KubeVirt writes all labels of a VMI into each of its series: 3,500 labels make half a megabyte of each.
+#[test]
+fn the_labels_of_one_vmi_do_not_hide_the_other_guests_of_its_node() {
+    const LIMIT: usize = 1 << 20;
+    let labels = format!("kubernetes_vmi_label_l=\"{}\",", "x".repeat(LONGEST_LINE));
+    let fewer_labels = format!("kubernetes_vmi_label_l=\"{}\",", "x".repeat(LONGEST_LINE / 2));
+    let long = series("memory_unused_bytes", 1, &labels).repeat(40);
+    let shorter = series("memory_unused_bytes", 2, &fewer_labels).repeat(100);
+    let other = series("migration_data_total_bytes", 1, &fewer_labels).repeat(100);
+    assert!([&long, &shorter, &other].iter().all(|series| series.len() > 2 * LIMIT));
+    for piece in [100, 1 << 14, 1 << 24] {
+        let mut reader = AnswerReader::new("n1", None, LIMIT);
+        let answer = [&*long, &*shorter, &*other, ANSWER].concat();
+        answer.as_bytes().chunks(piece).for_each(|piece| reader.read(piece).unwrap());
+        assert_eq!(names(&reader.finish().unwrap()), ["vm-2", "web", "db"], "{piece}");
+    }
+    let mut reader = AnswerReader::new("n1", None, LIMIT);
+    let endless = vec![b'x'; 1 << 20];
+    let failure = (0..=MOST_RECEIVED >> 20).find_map(|_| reader.read(&endless).err());
+    assert!(matches!(failure, Some(Failure::TooLarge(MOST_RECEIVED))), "{failure:?}");
 }
