@@ -28,6 +28,9 @@ const ERROR_BODY: usize = 16 << 10;
 /// wait.
 const DECODE_INLINE: usize = 256 << 10;
 
+/// Bytes of the pieces in which text is read: what is kept of one is not covered until it was read.
+const TEXT_PIECE: usize = 8 << 10;
+
 /// The text format of metrics that every version of Prometheus reads.
 const METRICS_TEXT: &str = "text/plain; version=0.0.4";
 
@@ -160,21 +163,27 @@ impl BoundedClient {
         Ok(self.in_time(path, get).await?.0)
     }
 
-    /// Requests text without retries. `take` gets each piece as it arrives, and says whether it is too much.
+    /// Requests text without retries. `take` gets each piece as it arrives, and says how many bytes it keeps of all
+    /// pieces so far, or that they are too many. The lease that is returned covers them.
     pub async fn ask_text(
         &self,
         url: &str,
-        mut take: impl FnMut(&[u8]) -> Result<(), Failure> + Send,
-    ) -> Result<(), Failure> {
+        mut take: impl FnMut(&[u8]) -> Result<usize, Failure> + Send,
+    ) -> Result<Lease, Failure> {
         let mut request = get(url)?;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(METRICS_TEXT));
         let get = async {
+            let mut lease = self.budget.lease();
             let mut body = self.send(request, |code, _| code).await?;
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| Failure::Transport(error.into()))?;
-                take(&frame.into_data().unwrap_or_default())?;
+                for piece in frame.into_data().unwrap_or_default().chunks(TEXT_PIECE) {
+                    if !lease.cover(take(piece)?).await {
+                        return Err(Failure::TooLarge(self.budget.largest()));
+                    }
+                }
             }
-            Ok(())
+            Ok(lease)
         };
         self.in_time(url, get).await
     }

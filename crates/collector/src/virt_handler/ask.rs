@@ -47,8 +47,7 @@ impl VirtHandlerClient {
         budgets: &Budgets,
     ) -> Self {
         let (deadline, limit) = (virt_handler.deadline, config.answer_limit);
-        // Answers are read in pieces, and need no place of a budget.
-        let client = BoundedClient { client, deadline, limit, budget: budgets.kubelets.clone() };
+        let client = BoundedClient { client, deadline, limit, budget: budgets.handlers.clone() };
         let namespaces = config.namespaces.as_deref().map(Arc::from);
         Self { client, namespaces, room: QueueRoom::new(ROOM) }
     }
@@ -81,17 +80,20 @@ impl VirtHandlerClient {
         Ok(outcome)
     }
 
-    /// Returns the facts, and the room that they take until they are applied. A request keeps its slot while it
-    /// waits for room, so that no more answers than slots are read meanwhile.
+    /// Returns the facts, and the room that they take until they are applied. A request keeps its place of the budget
+    /// while it waits for room, so that all answers under way take no more than the budget.
     async fn guests(
         &self,
         node: &str,
         address: SocketAddr,
     ) -> Result<(GuestsFacts, ObservationRoom), Failure> {
         let mut reader = AnswerReader::new(node, self.namespaces.clone(), self.client.limit);
-        self.client.ask_text(&format!("https://{address}/metrics"), |piece| reader.read(piece)).await?;
+        let take = |piece: &[u8]| reader.read(piece).map(|()| reader.bytes());
+        let lease = self.client.ask_text(&format!("https://{address}/metrics"), take).await?;
         let bytes = reader.bytes();
-        Ok((reader.finish()?, self.room.take(bytes).await))
+        let answered = (reader.finish()?, self.room.take(bytes).await);
+        drop(lease);
+        Ok(answered)
     }
 }
 
@@ -137,12 +139,17 @@ fn handler(node: &str) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{convert::Infallible, time::Duration};
 
-    use http::StatusCode;
+    use bytes::Bytes;
+    use futures::{StreamExt, stream};
+    use http::{Request, Response, StatusCode};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use tokio::{sync::Notify, time::timeout};
 
     use super::*;
-    use crate::tests::is_translated;
+    use crate::{budget::Budget, tests::is_translated};
     use i18n::Render;
 
     #[test]
@@ -171,5 +178,65 @@ mod tests {
             assert!(error.detail.english().contains("n7") && is_translated(&error), "{error:?}");
         }
         assert!(no_pod("n7").detail.english().contains("n7") && is_translated(&no_pod("n7")));
+    }
+
+    const STALLS: u16 = 1;
+    const SMALL: u16 = 2;
+    const LARGE: u16 = 3;
+
+    /// A client for virt-handlers, which answer by their port. The answer of `STALLS` never ends, and this is told
+    /// when all that it says was read.
+    fn client(was_read: &Arc<Notify>) -> VirtHandlerClient {
+        let was_read = was_read.clone();
+        let peer = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let port = request.uri().port_u16().unwrap_or_default();
+            let guests = if port == SMALL { 1 } else { 500 };
+            let line = |guest: usize| {
+                format!(
+                    "kubevirt_vmi_memory_unused_bytes{{name=\"vm-{guest}\",namespace=\"a\",node=\"n\"}} 1\n"
+                )
+            };
+            let text: String = (0..guests).map(line).collect();
+            let was_read = was_read.clone();
+            let end = stream::once(async move {
+                if port == STALLS {
+                    was_read.notify_one();
+                    std::future::pending::<()>().await;
+                }
+                Bytes::new()
+            });
+            let pieces = stream::iter([Bytes::from(text)]).chain(end);
+            let body = StreamBody::new(pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece))));
+            async move { Ok::<_, Infallible>(Response::new(body)) }
+        });
+        let budgets = Budgets { handlers: Budget::new(&[(1, MOST_BYTES)]), ..Budgets::default() };
+        let config =
+            VirtHandlerConfig { deadline: Duration::from_secs(3600), ..VirtHandlerConfig::default() };
+        VirtHandlerClient::new(
+            kube::Client::new(peer, "default"),
+            &config,
+            &CollectConfig::default(),
+            &budgets,
+        )
+    }
+
+    /// Otherwise 32 nodes that never end their answers hold 2 MiB each.
+    #[tokio::test(start_paused = true)]
+    async fn large_answers_that_are_being_read_wait_for_one_another() {
+        let was_read = Arc::new(Notify::new());
+        let client = client(&was_read);
+        let ask = |port| {
+            let client = client.clone();
+            async move {
+                client.guests("n", ([127, 0, 0, 1], port).into()).await.map(|(facts, _)| facts.guests.len())
+            }
+        };
+        let stalls = tokio::spawn(ask(STALLS));
+        was_read.notified().await;
+        assert!(timeout(Duration::from_secs(60), ask(LARGE)).await.is_err(), "there is one place");
+        assert_eq!(ask(SMALL).await.unwrap(), 1, "a small answer needs none");
+        stalls.abort();
+        assert!(stalls.await.is_err());
+        assert_eq!(ask(LARGE).await.unwrap(), 500);
     }
 }
