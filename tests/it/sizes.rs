@@ -20,7 +20,7 @@ const OBJECTS: usize = 300;
 const LARGE: usize = 1_300_000;
 /// Larger than etcd accepts.
 const HUGE: usize = 40_000_000;
-/// The manifest's limit is 640 MiB, and 10,000 VMs take 240 MB of it.
+/// The manifest's limit is 672 MiB, and 10,000 VMs take 240 MB of it.
 const MEMORY: u64 = 150 << 20;
 
 /// The program is killed if it holds one page of these objects, or one event.

@@ -24,7 +24,7 @@ struct SlotPool {
     free: Arc<Semaphore>,
 }
 
-/// The budgets of the process: 131 MiB together. 10,000 VMs take a further 240 MB; the memory limit is 640
+/// The budgets of the process: 131 MiB together. 10,000 VMs take a further 240 MB; the memory limit is 672
 /// MiB.
 #[derive(Clone, Debug)]
 pub struct Budgets {

@@ -22,13 +22,13 @@ const KERNEL_BYTES: usize = 48 << 10;
 /// read (RFC 8446, 5.1), what the client does not read, and the state of the session.
 const TLS_BYTES: usize = 2 * (16 << 10) + LONGEST_TLS_QUEUE + (8 << 10);
 
-/// Returns the manifest's memory limit (`limits: { memory: 640Mi }`) in bytes.
+/// Returns the manifest's memory limit (`limits: { memory: 672Mi }`) in bytes.
 fn manifest_limit() -> usize {
     let manifest = include_str!("../../../../deploy/base/deployment.yaml");
     mebibytes(manifest, "limits: { memory: ")
 }
 
-/// Returns the memory limit with TLS (`value: 784Mi`) in bytes.
+/// Returns the memory limit with TLS (`value: 816Mi`) in bytes.
 fn limit_with_tls() -> usize {
     let patches = include_str!("../../../../deploy/components/tls/kustomization.yaml");
     let (_, replacement) = patches.split_once("- op: replace").expect("one replacement");
