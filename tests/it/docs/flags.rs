@@ -136,6 +136,7 @@ fn every_flag_that_is_explained_exists() {
         "--from-file",
         "--verb",
         "--resource",
+        "--show-labels",
     ];
     let unknown: BTreeSet<&str> = PAGES
         .into_iter()
