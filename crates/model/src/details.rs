@@ -24,7 +24,7 @@ pub struct VmDetails {
     /// When the instance began to run.
     pub started: Option<Millis>,
     pub conditions: Vec<Condition>,
-    /// The newest first. `activity` has the progress of one that is under way.
+    /// The newest first. `activity` has the progress of a migration under way.
     pub migrations: Vec<Migration>,
     /// Why migrations are not known, or not all of them.
     pub migrations_gap: Option<Box<Missing>>,

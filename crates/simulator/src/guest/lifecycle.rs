@@ -40,7 +40,7 @@ impl Guest {
         self.launchers.clear();
     }
 
-    /// A kubelet ends the guest because its liveness probe failed, and KubeVirt starts it anew on `node`. The pod
+    /// A kubelet ends the guest because its liveness probe failed, and KubeVirt starts it again on `node`. The pod
     /// that ended remains.
     pub fn fail_probe(&mut self, node: &str, at: Millis) {
         let Some(pod) = self.holder().map(|holder| holder.serial) else { return };
@@ -54,7 +54,7 @@ impl Guest {
         self.start(node, at);
     }
 
-    /// Forgets the migration's pods and keeps its object, also of one that was still in progress: such an object is
+    /// Forgets the migration's pods and keeps its object, also if it was still in progress: such an object is
     /// removed with its VMI.
     pub fn put_migration_aside(&mut self) {
         let ended = self.migration.take().filter(|migration| migration.ended.is_some());

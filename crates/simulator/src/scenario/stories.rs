@@ -82,7 +82,7 @@ pub fn migrating_without_end(placement: &Placement) -> Guest {
     guest
 }
 
-/// Its liveness probe failed, and KubeVirt started it anew. The pod of the earlier start remains, `Completed`.
+/// Its liveness probe failed, and KubeVirt started it again. The pod of the earlier start remains, `Completed`.
 pub fn restarted_by_its_probe(placement: &Placement) -> Guest {
     let guest = vm("shop", "orders-worker-05", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.57).probed();
     let mut guest = guest.running_on(placement.live(1), placement.now - 30 * HOUR);

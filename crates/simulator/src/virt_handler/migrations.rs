@@ -72,7 +72,7 @@ fn asked(version: KubevirtVersion, started: Millis, now: Millis) -> Vec<(Millis,
     times
 }
 
-/// A guest that writes to its memory more slowly than it is sent is done at some time. The rest of one that does not
+/// A guest that writes to its memory more slowly than it is sent is done at some time. The rest of a guest that does not
 /// stays at a quarter of its memory.
 fn progress(guest: &Guest, migration: &Migration, at: Millis) -> Progress {
     let (total, dirty) = (guest.memory_bytes() as f64, guest.does_at(at).dirty as f64);

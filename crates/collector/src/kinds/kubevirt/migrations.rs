@@ -76,7 +76,7 @@ fn phase_time(transitions: &[PhaseTransition], phases: &[&str]) -> Option<Millis
     time::rfc3339(&last.phase_transition_timestamp)
 }
 
-/// Why a migration failed, or why it waits: a condition says so of one that a quota or a policy rejects.
+/// Why a migration failed, or why it waits: a condition says when a quota or a policy rejects it.
 fn failure(status: &MigrationStatus) -> &str {
     let reason = &*status.migration_state.failure_reason;
     if !reason.is_empty() || &*status.phase == "Succeeded" {

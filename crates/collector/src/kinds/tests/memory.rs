@@ -1,4 +1,4 @@
-//! What facts take in memory, beside what the quota counts for them. Whoever may write an object chooses how
+//! What facts take in memory, beside what the quota counts for them. Everyone who may write an object chooses how
 //! long its lists are, and what becomes of their elements.
 
 use super::*;
