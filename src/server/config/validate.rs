@@ -119,7 +119,7 @@ fn way_in(flags: &ServeFlags) -> Option<String> {
     is_proxied.then(|| "the proxies of --trusted-proxies (WUKONG_TRUSTED_PROXIES)".to_owned())
 }
 
-/// Whoever configures a provider or a proxy wants people to sign in there.
+/// A provider or a proxy is configured so that people sign in there.
 fn check_unused_modes(flags: &SignInFlags) -> Result<(), Error> {
     let has = |mode| flags.sign_in.as_ref().is_some_and(|modes| modes.has(mode));
     let proxy = &flags.auth_proxy;

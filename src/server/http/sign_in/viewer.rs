@@ -159,7 +159,7 @@ impl SignedIn {
     }
 
     /// Returns a number by which the limits that all clients share count the user. The service accounts of a namespace
-    /// are one client: whoever may create one there may create any number.
+    /// are one client: a user who may create one there may create any number.
     pub fn client_hash(&self) -> u64 {
         match self.user().account_namespace() {
             // No other number is of bytes that begin with two zeros.

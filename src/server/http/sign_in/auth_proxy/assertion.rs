@@ -152,7 +152,8 @@ impl AssertionSource {
     }
 }
 
-/// Returns the issuer that a token names, whoever made it. It decides only who is asked whether the token is genuine.
+/// Returns the issuer that a token names. Nothing of the token is checked: the issuer decides only who is asked whether it
+/// is genuine.
 pub fn issuer_of(token: &str) -> Option<String> {
     unverified_claims(token)?.get("iss")?.as_str().map(str::to_owned)
 }
