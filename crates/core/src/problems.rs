@@ -49,6 +49,11 @@ pub enum Found<'a> {
         thousandths: u32,
         node: &'a str,
     },
+    /// vCPUs wait, and it is not known whether the VM is at its own limit.
+    UnexplainedContention {
+        thousandths: u32,
+        node: &'a str,
+    },
     /// vCPUs wait for the VM's own limit.
     AtLimit {
         thousandths: u32,
@@ -170,9 +175,11 @@ fn activity(vm: &Vm) -> Option<&GuestActivity> {
 fn guest<'a>(vm: &'a Vm, of: &'a GuestActivity) -> impl Iterator<Item = Found<'a>> {
     let swapping = of.swap.as_ref().ok().copied();
     let swapping = swapping.filter(|Swap { r#in, out }| r#in.0.saturating_add(out.0) >= MOST_SWAP.0);
-    let waiting = contention(of).map(|thousandths| match high(vm.summary.usage.cpu.sample()) {
-        Some(cpu) => Found::AtLimit { thousandths, cpu },
-        None => Found::Contention { thousandths, node: &vm.summary.node },
+    let cpu = vm.summary.usage.cpu.sample().filter(|sample| !sample.stale);
+    let waiting = contention(of).map(|thousandths| match (cpu, high(cpu)) {
+        (_, Some(cpu)) => Found::AtLimit { thousandths, cpu },
+        (Some(_), None) => Found::Contention { thousandths, node: &vm.summary.node },
+        (None, None) => Found::UnexplainedContention { thousandths, node: &vm.summary.node },
     });
     swapping.map(Found::Swapping).into_iter().chain(waiting).chain(slowest_drive(of))
 }
@@ -202,7 +209,9 @@ impl Found<'_> {
             Self::FullFilesystem { percent, .. }
             | Self::FullVolume { percent, .. }
             | Self::GuestMemory { percent } => Level::of_space(*percent),
-            Self::Contention { thousandths, .. } => Level::of_contention(*thousandths),
+            Self::Contention { thousandths, .. } | Self::UnexplainedContention { thousandths, .. } => {
+                Level::of_contention(*thousandths)
+            }
             // Full use is no fault.
             Self::HostMemory { .. }
             | Self::Swapping(_)
@@ -232,6 +241,9 @@ impl Found<'_> {
             Self::Contention { thousandths, node } => {
                 msg!(health.contention, percent = milli(thousandths), node = node)
             }
+            Self::UnexplainedContention { thousandths, node } => {
+                msg!(health.unexplained_contention, percent = milli(thousandths), node = node)
+            }
             Self::AtLimit { thousandths, cpu } => {
                 msg!(health.at_limit, percent = milli(thousandths), cpu = digits(cpu))
             }
@@ -248,6 +260,7 @@ impl Found<'_> {
             Self::GuestMemory { .. } | Self::Swapping(_) => msg!(health.advice_memory),
             Self::HostMemory { .. } => msg!(health.advice_guest),
             Self::Contention { .. } => msg!(health.advice_contention),
+            Self::UnexplainedContention { .. } => msg!(health.advice_unexplained_contention),
             Self::AtLimit { .. } | Self::Cpu { .. } => msg!(health.advice_cpu),
             Self::SlowDrive { .. } => msg!(health.advice_drive),
         }

@@ -191,6 +191,17 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "contention without a figure of CPU",
+        |vm| {
+            activity(vm).contention = Ok(31_000);
+            vm.summary.usage.cpu = Figure::Missing(Reason::TimedOut.into());
+        },
+        Level::Critical,
+        &[
+            "The vCPUs wait 31.0 % of the time for a CPU of n1. The VM’s own use of CPU is unknown: its limit can be the cause, or other VMs.",
+        ],
+    ),
+    (
         "old contention",
         |vm| {
             activity(vm).contention = Ok(31_000);
@@ -310,7 +321,7 @@ fn each_problem_of_a_running_vm_has_advice() {
         change(&mut vm);
         let is_problem = vm.summary.status == Status::Running
             && vm.summary.fault.is_none()
-            && !crate::attention::has_unknown_figures(&vm.summary);
+            && crate::problems::problems(&vm).next().is_some();
         for problem in health(&vm).problems {
             assert_eq!(problem.advice.is_empty(), !is_problem, "{name}");
         }
