@@ -11,8 +11,9 @@ use super::harness::{
     wait::{check, within},
 };
 
-/// Longest time from the program's start until every figure is there.
-pub const FIRST_FIGURES: Duration = Duration::from_secs(15);
+/// Longest time from the program's start until every figure is right. metrics-server measures every 10 s, so a figure
+/// that one of its rounds got wrong on a busy machine is right after two more.
+pub const FIRST_FIGURES: Duration = Duration::from_secs(30);
 /// CPU is a rate between two scrapes.
 const RATE: f64 = 0.03;
 /// Number of views of each page: 300 almost certainly find a failure of one in a hundred.

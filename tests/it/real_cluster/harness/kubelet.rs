@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -116,7 +116,8 @@ pub struct Direct {
 
 struct Running {
     load: PodLoad,
-    since: Instant,
+    /// Milliseconds since the epoch, the clock of the samples' times.
+    since: u128,
 }
 
 impl Kubelet {
@@ -160,7 +161,7 @@ impl Kubelet {
     /// Sets the usage of the pod from now on.
     pub fn set(&self, load: PodLoad) {
         let key = format!("{}/{}", load.namespace, load.name);
-        self.stub.pods.lock().unwrap().insert(key, Running { load, since: Instant::now() });
+        self.stub.pods.lock().unwrap().insert(key, Running { load, since: milliseconds() });
     }
 
     /// Answers every request with 503 from now on, or stops doing so.
@@ -288,15 +289,19 @@ impl VolumeLoad {
     }
 }
 
+fn milliseconds() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()
+}
+
 /// Prometheus text, as metrics-server reads it: each sample with its time in milliseconds.
 async fn resource_metrics(extract::State(stub): extract::State<Arc<Stub>>) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let at = now.as_millis();
     let mut text = String::new();
-    let node_cpu = now.as_secs_f64();
+    let pods = stub.pods.lock().unwrap();
+    let at = milliseconds();
+    let node_cpu = format!("{}.{:03}", at / 1000, at % 1000);
     let _ = writeln!(text, "node_cpu_usage_seconds_total {node_cpu} {at}");
     let _ = writeln!(text, "node_memory_working_set_bytes 4294967296 {at}");
-    for pod in stub.pods.lock().unwrap().values() {
+    for pod in pods.values() {
         for container in &pod.load.containers {
             container_metrics(&mut text, pod, container, at);
         }
@@ -309,17 +314,17 @@ fn container_metrics(text: &mut String, pod: &Running, container: &ContainerLoad
         r#"container="{}",namespace="{}",pod="{}""#,
         container.name, pod.load.namespace, pod.load.name
     );
-    let seconds = pod.cpu_seconds(container.nanocores);
+    let seconds = pod.cpu_seconds(container.nanocores, at);
     let _ = writeln!(text, "container_cpu_usage_seconds_total{{{labels}}} {seconds} {at}");
     let _ = writeln!(text, "container_memory_working_set_bytes{{{labels}}} {} {at}", container.bytes);
     let _ = writeln!(text, "container_start_time_seconds{{{labels}}} {} {at}", at / 1000 - 3600);
 }
 
 impl Running {
-    /// Returns the counter for a load of `nanocores`, as decimal text.
-    fn cpu_seconds(&self, nanocores: u64) -> String {
-        // In milliseconds, the resolution of a sample's time.
-        let used = SINCE_BOOT + self.since.elapsed().as_millis() * u128::from(nanocores) / 1000;
+    /// Returns the counter at a time for a load of `nanocores`, as decimal text. It advances with the time that the
+    /// sample has, and not with a clock that is read later: a rate of two samples is exact on a busy machine too.
+    fn cpu_seconds(&self, nanocores: u64, at: u128) -> String {
+        let used = SINCE_BOOT + at.saturating_sub(self.since) * u128::from(nanocores) / 1000;
         format!("{}.{:09}", used / 1_000_000_000, used % 1_000_000_000)
     }
 }
@@ -358,7 +363,8 @@ async fn guest_metrics(extract::State(stub): extract::State<Arc<Stub>>) -> Strin
         let labels =
             format!(r#"node="{}",namespace="{}",name="{}""#, stub.node, pod.load.namespace, guest.name);
         let containers = &pod.load.containers;
-        let cpu = pod.cpu_seconds(containers.iter().map(|container| container.nanocores).sum());
+        let cpu =
+            pod.cpu_seconds(containers.iter().map(|container| container.nanocores).sum(), milliseconds());
         let resident: u64 = containers.iter().map(|container| container.bytes).sum();
         let _ = writeln!(text, "kubevirt_vmi_cpu_usage_seconds_total{{{labels}}} {cpu}");
         let _ = writeln!(text, "kubevirt_vmi_memory_resident_bytes{{{labels}}} {resident}");
