@@ -11,6 +11,7 @@ mod live;
 mod past;
 mod program;
 mod real_cluster;
+mod replicas;
 mod sizes;
 mod sources;
 mod tls;
