@@ -10,7 +10,8 @@ const projects = process.env.BASE_URL
       { name: "no-script", testMatch: /(complete|few|find|map)\.spec\.ts/, grepInvert: /@script/, use: { javaScriptEnabled: false } },
       // A trace's pictures of the page are long tasks of their own.
       { name: "crowd", testMatch: /crowd\.spec\.ts/, dependencies: ["script", "no-script"], use: { trace: "off" as const } },
-      { name: "many", testMatch: /many\.spec\.ts/, dependencies: ["crowd"] },
+      // One worker, because each has a program with 10,000 VMs, and two of them leave the browsers no processor.
+      { name: "many", testMatch: /many\.spec\.ts/, dependencies: ["crowd"], workers: 1 },
     ];
 
 export default defineConfig({
