@@ -12,7 +12,7 @@ export const demoOf = (...options: string[]) =>
       await settled(server);
       await use(server);
       await server.stop();
-    }, { scope: "worker", timeout: 180_000 }],
+    }, { scope: "worker", timeout: 300_000 }],
   });
 
 function pages(all: Vm[]): string[] {
@@ -30,7 +30,7 @@ export function everywhere(sized: typeof test) {
         sized.use({ colorScheme, locale });
 
         sized("every page fits, and axe finds no violations", async ({ page, demo, javaScriptEnabled }) => {
-          sized.setTimeout(300_000);
+          sized.setTimeout(600_000);
           for (const path of pages(await vms(demo))) {
             await page.goto(path);
             await expect.soft(page.locator("html"), path).toHaveAttribute("lang", locale);
