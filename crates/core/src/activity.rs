@@ -1,9 +1,12 @@
-//! The activity of one VM: from what the virt-handler of its node counts. `join` adds it to each VM.
+//! The activity of one VM: from what the virt-handler of its node counts, and its traffic else from the kubelet of its
+//! launcher pod. `join` adds it to each VM.
 
 use super::{
+    choose,
     counted_guests::{CountedGuest, NodeHandler},
     fix,
     observation::{GuestMemory, InstanceFacts, SourceError},
+    pods::Pod,
     receipt::Age,
     state::ClusterState,
 };
@@ -19,14 +22,23 @@ use model::{
 
 impl ClusterState {
     /// Returns the activity of a VM, whose instance must be known and run.
-    pub(super) fn activity(&self, instance: Option<&InstanceFacts>, running: bool, now: Millis) -> Activity {
-        match self.try_activity(instance, running, now) {
+    pub(super) fn activity(
+        &self,
+        instance: Option<&InstanceFacts>,
+        pod: Option<&Pod>,
+        running: bool,
+        now: Millis,
+    ) -> Activity {
+        let counted = self.counted(instance, running, now);
+        let kubelet = || self.kubelet_traffic(pod?, uncounted_interfaces(instance?), now);
+        match choose::with_network(counted, kubelet) {
             Ok(activity) => Activity::Known(Box::new(activity)),
             Err(missing) => Activity::Missing(Box::new(missing)),
         }
     }
 
-    fn try_activity(
+    /// What the virt-handler of the VM's node counts.
+    fn counted(
         &self,
         instance: Option<&InstanceFacts>,
         running: bool,
@@ -53,7 +65,8 @@ impl ClusterState {
                 .or(self.current_error(SourceId::VirtHandler));
             return Err(error.map_or_else(|| Reason::Expired.into(), failed));
         }
-        Ok(describe(guest, handler, self.wall(at), age.stale))
+        let uncounted = uncounted_interfaces(instance);
+        Ok(describe(guest, handler, uncounted, (self.wall(at), age.stale)))
     }
 
     /// Returns why a guest has no sample: its virt-handler fails, was not asked yet, or does not have the guest.
@@ -77,7 +90,18 @@ impl ClusterState {
     }
 }
 
-fn describe(guest: &CountedGuest, handler: Option<&NodeHandler>, at: Millis, stale: bool) -> GuestActivity {
+/// How many of an instance's interfaces have traffic that the host does not see.
+fn uncounted_interfaces(instance: &InstanceFacts) -> u32 {
+    let interfaces = instance.details.interfaces.iter();
+    interfaces.filter(|interface| interface.is_sriov).map(|_| 1).sum()
+}
+
+fn describe(
+    guest: &CountedGuest,
+    handler: Option<&NodeHandler>,
+    uncounted: u32,
+    (at, stale): (Millis, bool),
+) -> GuestActivity {
     let rates = guest.tracker.rates();
     let known = || rates.map(|rates| &**rates).ok_or_else(first_sample);
     GuestActivity {
@@ -88,7 +112,8 @@ fn describe(guest: &CountedGuest, handler: Option<&NodeHandler>, at: Millis, sta
         memory: memory(&guest.memory),
         swap: known().and_then(swap),
         major_faults: known().and_then(|rates| rates.major_faults.ok_or_else(no_balloon)),
-        network: known().and_then(network),
+        network: known().and_then(|rates| network(rates, uncounted)),
+        network_from: None,
         storage: known().and_then(storage),
         contention: known().and_then(|rates| contention(rates, handler)),
         migration: guest.migration.clone(),
@@ -108,9 +133,11 @@ fn swap(rates: &GuestRates) -> Part<Swap> {
     Ok(Swap { r#in, out })
 }
 
-fn network(rates: &GuestRates) -> Part<Traffic> {
+fn network(rates: &GuestRates, uncounted: u32) -> Part<Traffic> {
+    let has_none = rates.interfaces.is_empty() && !rates.interfaces_left_out;
     match rates.network() {
-        [Some(receive), Some(transmit)] => Ok(Traffic { receive, transmit }),
+        [Some(receive), Some(transmit)] => Ok(Traffic { receive, transmit, uncounted }),
+        _ if has_none && uncounted > 0 => Err(sriov()),
         _ => Err(incomplete(rates.interfaces_left_out, rates.interfaces.is_empty())),
     }
 }
@@ -148,6 +175,11 @@ fn contention(rates: &GuestRates, handler: Option<&NodeHandler>) -> Part<u32> {
         }
         None => Box::new(Reason::NotReported.into()),
     })
+}
+
+/// A network card of the host is passed through to the guest.
+pub(super) fn sriov() -> Box<Missing> {
+    Box::new(Missing { detail: msg!(error.sriov), ..Reason::NotReported.into() })
 }
 
 pub(super) fn first_sample() -> Box<Missing> {

@@ -1,7 +1,7 @@
 //! The amounts of a VM's activity that lists show and sort by: one number for each column.
 
 use model::{
-    activity::{Activity, ActivityRow, Amount, GuestActivity, Part, Storage},
+    activity::{Activity, ActivityRow, Amount, GuestActivity, Part, Storage, Traffic},
     figure::Sample,
     rates::{OperationRates, Rate},
     reason::Reason,
@@ -31,7 +31,13 @@ pub fn guest_memory(vm: &Vm) -> Amount {
 }
 
 pub fn network(vm: &Vm) -> Amount {
-    amount(vm, |of| &of.network, |of| sum(Some(of.receive), Some(of.transmit)))
+    match part(vm, |of| &of.network) {
+        Err(reason) => Amount::Missing(reason),
+        Ok(Traffic { receive, transmit, uncounted }) => {
+            let sum = receive.0.saturating_add(transmit.0);
+            if *uncounted > 0 { Amount::AtLeast(sum) } else { Amount::Known(sum) }
+        }
+    }
 }
 
 pub fn storage(vm: &Vm) -> Amount {

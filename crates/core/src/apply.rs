@@ -207,6 +207,7 @@ impl ClusterState {
     }
 
     fn apply_summary(&mut self, node: String, at: Millis, result: Result<SummaryFacts, SourceError>) {
+        self.apply_pod_stats(&node, at, result.as_ref().ok());
         let result = result.map(|facts| self.existing_volumes(facts));
         let kubelet = self.kubelets.entry(node.clone()).or_default();
         match result {

@@ -1,8 +1,10 @@
 //! Makes the details of one VM when somebody looks at it: each network interface and drive with its rates, or why it
 //! has none, and what its instance says of the guest. `view` and REST use it.
 
-use super::activity::{first_sample, uncounted_device};
-use i18n::msg;
+use super::{
+    activity::{first_sample, sriov, uncounted_device},
+    pressure,
+};
 use model::{
     activity::{Activity, GuestActivity, Part},
     details::{Drive, Interface, Migration, VmDetails},
@@ -17,10 +19,13 @@ use model::{
 /// Returns the details of a VM. `sources` are those that its viewer sees.
 pub fn details(vm: &Vm, sources: &[SourceHealth]) -> VmDetails {
     let activity = &vm.activity;
+    let (pressure, pressure_gap) = pressure::text(&vm.pressure);
     let known = VmDetails {
         activity: without_devices(activity),
         migrations: vm.migrations.iter().map(|migration| Migration::clone(migration)).collect(),
         migrations_gap: gap(SourceId::Migrations, sources).map(Box::new),
+        pressure,
+        pressure_gap,
         ..VmDetails::default()
     };
     let Some(InstanceDetails { disks, interfaces, system, hostname, started, conditions }) =
@@ -60,11 +65,15 @@ fn without_devices(activity: &Activity) -> Activity {
     }
 }
 
-/// The rates of all devices, or why none has any.
+/// The rates of all devices, or why none has any. Then the sum of the drives has the same reason.
 fn all_rates(activity: &Activity) -> Part<&GuestRates> {
     match activity {
         Activity::Missing(missing) => Err(missing.clone()),
-        Activity::Known(known) => known.rates.as_deref().ok_or_else(first_sample),
+        Activity::Known(known) => match (known.rates.as_deref(), &known.storage) {
+            (Some(rates), _) => Ok(rates),
+            (None, Err(missing)) => Err(missing.clone()),
+            (None, Ok(_)) => Err(first_sample()),
+        },
     }
 }
 
@@ -94,7 +103,7 @@ fn all_interfaces(activity: &Activity, known: &[InstanceInterface]) -> Vec<Inter
 
 fn interface_rates(interface: &InstanceInterface, rates: &Part<&GuestRates>) -> Part<InterfaceRates> {
     if interface.is_sriov {
-        return Err(Box::new(Missing { detail: msg!(error.sriov), ..Reason::NotReported.into() }));
+        return Err(sriov());
     }
     let rates = rates.as_ref().map_err(Clone::clone)?;
     match rates.interfaces.iter().find(|of| *of.name == *interface.name) {

@@ -242,6 +242,11 @@ pub(super) fn unlisted(node: &str) -> Message {
     msg!(fix.unlisted, command = summary_of(in_command(node, NODE)))
 }
 
+/// The fix for a kubelet that reports no pressure.
+pub(super) fn pressure(node: &str) -> Message {
+    msg!(fix.pressure, command = summary_of(in_command(node, NODE)))
+}
+
 /// The fix for a claim that Prometheus has no series of.
 pub(super) fn unscraped(claim: &Key) -> Message {
     let (namespace, name) = (in_command(&claim.namespace, NAMESPACE), in_command(&claim.name, CLAIM));

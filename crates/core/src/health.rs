@@ -356,6 +356,7 @@ fn tallies(vms: &[Arc<Vm>]) -> PerSource<Tally> {
         // No page shows what lacks of it yet.
         if let Activity::Known(activity) = &vm.activity {
             has[index(activity.source.id())].known = true;
+            has[index(activity.network_origin().source.id())].known = true;
         }
         for (tally, VmFigures { known, lacks, old }) in tallies.iter_mut().zip(has) {
             tally.vms += u32::from(known);

@@ -30,6 +30,7 @@ use model::{
     figure::{Missing, Sample, Unit},
     groups::Node,
     message::Message,
+    pressure,
     quantity::Quantity,
     reason::Reason,
     source::{SourceId, SourceState},
@@ -50,8 +51,9 @@ impl ClusterState {
     /// wall clock.
     pub fn join(&mut self, now: Millis) -> Snapshot {
         // Answers of a guest are dropped with its instance: nothing reads or replaces them.
-        let Self { guests, counted_guests, instances, .. } = self;
+        let Self { guests, counted_guests, launcher_stats, instances, pods, .. } = self;
         guests.retain(|instance| instances.contains_key(instance));
+        launcher_stats.retain(|pod| pods.contains_key(pod));
         // Stats of a node that is not asked any more are dropped long after they expired.
         let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
         counted_guests.retain(|instance| instances.contains_key(instance), forget_before);
@@ -173,7 +175,8 @@ impl ClusterState {
             disk: disk_size(entry, &volumes),
             usage,
         };
-        let activity = self.activity(entry.instance, running, now);
+        let activity = self.activity(entry.instance, pod.as_ref().ok(), running, now);
+        let pressure = self.pressure(pod, now);
         let guest = self.guest(entry, running, now);
         // What virt-handler says of the guest's memory comes before what Prometheus has from it.
         let guest = Guest { memory: Self::counted_memory(&activity).or(guest.memory), ..guest };
@@ -181,7 +184,7 @@ impl ClusterState {
         let summary = VmSummary { usage, ..summary };
         let vm = describe(entry, summary, (volumes, guest), context.pod.ok());
         let migrations = indexes.migrations.find(namespace, entry.vm_name);
-        Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, activity, migrations, ..vm }
+        Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, activity, pressure, migrations, ..vm }
     }
 
     /// Returns the state of the VM's instance. A missing instance proves nothing while instances cannot be
@@ -360,6 +363,7 @@ fn describe(
         volumes,
         guest,
         activity: Activity::default(),
+        pressure: pressure::unknown(),
         instance: entry.instance.map(|instance| instance.details.clone()),
         migrations: Vec::new(),
     }

@@ -33,8 +33,8 @@ pub use self::{
         WukongFacts, WukongVolume,
     },
     samples::{
-        ContainerUsage, Image, ImageStats, InstanceSample, PodMetricsFacts, PrometheusFacts, SummaryFacts,
-        Uncounted, VolumeGap, VolumeRef, VolumeStats,
+        ContainerUsage, Image, ImageStats, InstanceSample, PodMetricsFacts, PodStats, PrometheusFacts,
+        SummaryFacts, TapBytes, Uncounted, VolumeGap, VolumeRef, VolumeStats,
     },
 };
 use model::{

@@ -5,6 +5,7 @@
 //! everything starts over. A device that was unplugged and plugged in again starts over alone, as does what the
 //! guest itself counts when its driver starts again.
 
+mod taps;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use super::observation::{
     DriveCounters, GuestCounters, InterfaceCounters, OperationCounters, PagingCounters, TrafficCounters,
     VcpuDelay,
 };
+pub use taps::{TapRates, TapSample, TapTracker};
+
 use model::{
     Millis,
     rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},

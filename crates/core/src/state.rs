@@ -16,6 +16,7 @@ use super::{
         LonghornFacts, MigrationFacts, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts,
         SourceError, TrackedNames, VmFacts, VolumeGap, VolumeStats, WukongFacts,
     },
+    pod_stats::LauncherStats,
     receipt::{Age, Receipt},
     row_limit::OmittedRows,
     sharing::Peers,
@@ -98,6 +99,7 @@ pub struct ClusterState {
     pub(super) nodes: Objects<Node>,
     pub(super) guests: Guests,
     pub(super) counted_guests: CountedGuests,
+    pub(super) launcher_stats: LauncherStats,
     pub(super) prometheus: PrometheusRound,
     pub(super) ceph: Images,
     /// How access reviews are answered; `None` without sign-in.
@@ -143,6 +145,7 @@ impl ClusterState {
             nodes: Objects::new(),
             guests: Guests::default(),
             counted_guests: CountedGuests::default(),
+            launcher_stats: LauncherStats::default(),
             prometheus: PrometheusRound::default(),
             ceph: Images::default(),
             reviews: None,

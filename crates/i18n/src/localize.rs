@@ -143,6 +143,7 @@ impl Localize for Activity {
                     swap,
                     major_faults,
                     network,
+                    network_from: _,
                     storage,
                     contention,
                     migration: _,
@@ -165,6 +166,8 @@ impl Localize for VmDetails {
         self.interfaces.iter_mut().for_each(|interface| interface.rates.localize(lang));
         self.drives.iter_mut().for_each(|drive| drive.rates.localize(lang));
         self.migrations_gap.localize(lang);
+        self.pressure.localize(lang);
+        self.pressure_gap.localize(lang);
     }
 }
 

@@ -22,7 +22,17 @@ pub enum Activity {
 /// A part of the activity, or why it is not known although others are.
 pub type Part<T> = Result<T, Box<Missing>>;
 
-/// The activity of one guest. Its parts are of one sample.
+/// Where a figure was measured, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub source: Source,
+    pub at: Millis,
+    /// The time over which it is an average, in milliseconds; 0 for an instant.
+    pub window_ms: u32,
+    pub stale: bool,
+}
+
+/// The activity of one guest. Its parts are of one sample, except the network if `network_from` says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestActivity {
     pub source: Source,
@@ -36,6 +46,8 @@ pub struct GuestActivity {
     pub swap: Part<Swap>,
     pub major_faults: Part<Rate>,
     pub network: Part<Traffic>,
+    /// The sample of `network`, if it is of another source than the other parts.
+    pub network_from: Option<Origin>,
     pub storage: Part<Storage>,
     /// How much of their time the vCPUs waited for a CPU of the host, in thousandths of a percent.
     pub contention: Part<u32>,
@@ -44,6 +56,17 @@ pub struct GuestActivity {
     /// The rates of each interface and drive; `None` if the sample is the first one. `details` has them by device.
     #[serde(skip)]
     pub rates: Option<Arc<GuestRates>>,
+}
+
+impl GuestActivity {
+    pub fn origin(&self) -> Origin {
+        Origin { source: self.source, at: self.at, window_ms: self.window_ms, stale: self.stale }
+    }
+
+    /// The origin of the part `network`.
+    pub fn network_origin(&self) -> Origin {
+        self.network_from.unwrap_or_else(|| self.origin())
+    }
 }
 
 /// How far a live migration is, as QEMU says. `None` if it is not reported.
@@ -74,11 +97,13 @@ pub struct Swap {
     pub out: Rate,
 }
 
-/// Bytes of all network interfaces together.
+/// Bytes of all network interfaces together that the host sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     pub receive: Rate,
     pub transmit: Rate,
+    /// SR-IOV interfaces: the host does not see their traffic, so it is not counted.
+    pub uncounted: u32,
 }
 
 /// All drives together.
@@ -92,16 +117,18 @@ pub struct Storage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Amount {
     Known(u64),
+    /// A part of it is not counted: the traffic of SR-IOV interfaces.
+    AtLeast(u64),
     /// There was nothing to measure: the latency of a VM that neither read nor wrote.
     Nothing,
     Missing(Reason),
 }
 
 impl Amount {
-    /// Returns the amount, if there is one.
+    /// Returns the amount, if there is one, or what is known of it.
     pub fn known(self) -> Option<u64> {
         match self {
-            Self::Known(amount) => Some(amount),
+            Self::Known(amount) | Self::AtLeast(amount) => Some(amount),
             Self::Nothing | Self::Missing(_) => None,
         }
     }

@@ -7,6 +7,7 @@ use super::{
     Millis,
     activity::{Activity, Part},
     figure::Missing,
+    message::Message,
     rates::{DriveRates, InterfaceRates},
 };
 
@@ -28,6 +29,9 @@ pub struct VmDetails {
     pub migrations: Vec<Migration>,
     /// Why migrations are not known, or not all of them.
     pub migrations_gap: Option<Box<Missing>>,
+    /// How long the launcher pod waits for CPU, memory and I/O, as one text; empty if `pressure_gap` says why not.
+    pub pressure: Message,
+    pub pressure_gap: Option<Box<Missing>>,
 }
 
 /// A network interface and its rates.

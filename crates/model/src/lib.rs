@@ -17,6 +17,7 @@ pub mod markup;
 pub mod message;
 pub mod name;
 pub mod params;
+pub mod pressure;
 pub mod quantity;
 pub mod query;
 pub mod rates;

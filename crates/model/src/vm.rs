@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
-    activity::Activity,
+    activity::{Activity, Part},
     details::Migration,
     figure::{Figure, Missing, Sample},
     instance::InstanceDetails,
     message::Message,
+    pressure::{self, PressureSample},
     source::SourceId,
 };
 
@@ -183,6 +184,9 @@ pub struct Vm {
     /// Only a VM's own page shows it, as [`VmDetails`](super::details::VmDetails).
     #[serde(skip)]
     pub activity: Activity,
+    /// How long its launcher pod waits for resources of the host. REST shows it, and its page as a text.
+    #[serde(skip, default = "pressure::unknown")]
+    pub pressure: Part<PressureSample>,
     /// What its instance says of the guest; `None` if there is no instance.
     #[serde(skip)]
     pub instance: Option<Arc<InstanceDetails>>,

@@ -237,7 +237,7 @@ impl UsageJson {
             disk: FigureJson::new(&usage.disk, Of::Capacity),
             disk_known: usage.disk_known,
             disk_volumes: usage.disk_volumes,
-            activity: ActivityJson::new(&vm.activity),
+            activity: ActivityJson::new(&vm.activity, &vm.pressure),
         }
     }
 }

@@ -226,14 +226,16 @@ fn activity(view: &RowView, column: Column) -> AnyView {
         _ => (row.contention, percent, |milli| Level::of_contention(milli as u32)),
     };
     match amount {
-        Amount::Known(amount) => {
-            let class = match level(amount) {
+        Amount::Known(known) | Amount::AtLeast(known) => {
+            let class = match level(known) {
                 _ if row.stale => "aging",
                 Level::Normal => "",
                 Level::High => "hot",
                 Level::Critical => "crit",
             };
-            view! { <span class=class>{text(amount)}</span> }.into_any()
+            // The traffic of SR-IOV interfaces is not in it.
+            let at_least = if matches!(amount, Amount::AtLeast(_)) { "≥ " } else { "" };
+            view! { <span class=class>{at_least} {text(known)}</span> }.into_any()
         }
         Amount::Nothing => "–".into_any(),
         Amount::Missing(reason) => unknown_amount(&view.vm, column_header(column).0, reason).into_any(),

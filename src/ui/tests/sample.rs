@@ -104,6 +104,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         volumes: vec![volume],
         guest: Default::default(),
         activity: Default::default(),
+        pressure: model::pressure::unknown(),
         instance: None,
         migrations: Vec::new(),
     }
@@ -139,7 +140,8 @@ pub fn activity() -> GuestActivity {
         memory: Ok(MemoryUse { used: 45 * GI / 10, total: 8 * GI }),
         swap: Ok(Swap { r#in: Rate(0), out: Rate(1_200_000) }),
         major_faults: Ok(Rate(200)),
-        network: Ok(Traffic { receive: Rate(6_100_000_000), transmit: Rate(12_300_000_000) }),
+        network: Ok(Traffic { receive: Rate(6_100_000_000), transmit: Rate(12_300_000_000), uncounted: 0 }),
+        network_from: None,
         storage: Ok(Storage { read, write }),
         contention: Ok(640),
         migration: None,

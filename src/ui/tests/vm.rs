@@ -2,8 +2,9 @@
 
 use super::*;
 use model::{
-    activity::{GuestActivity, MemoryUse},
-    figure::Missing,
+    activity::{GuestActivity, MemoryUse, Origin},
+    figure::{Missing, Source},
+    pressure::{Pressure, PressureSample, Stall, WINDOW_MS},
     vm::Status,
 };
 
@@ -199,6 +200,45 @@ fn a_vm_page_shows_traffic_with_source_age_and_window() {
     );
     let old = page_with(|of| (of.stale, of.at) = (true, NOW - 200_000));
     assert_shows(&old, &["virt-handler, 60 s window , sampled 3 min old"]);
+}
+
+#[test]
+fn the_network_of_another_source_says_so_and_what_it_does_not_count() {
+    let page = page_with(|of| {
+        of.network.as_mut().unwrap().uncounted = 1;
+        let source = Source::KubeletProxy;
+        of.network_from = Some(Origin { source, at: NOW - 12_000, window_ms: 45_000, stale: false });
+    });
+    assert_shows(
+        &page,
+        &[
+            "The host does not see the traffic of SR-IOV interfaces, and this VM has some (1)",
+            "virt-handler, 60 s window , sampled 38 s ago",
+            "Network kubelet, 45 s window , sampled 12 s ago",
+        ],
+    );
+    let whole = page_with(|_| {});
+    assert!(!whole.text().contains("The host does not see the traffic of SR-IOV interfaces"));
+}
+
+#[test]
+fn pressure_stands_beside_contention_and_is_no_part_of_the_verdict() {
+    let page = |pressure| {
+        let mut vms = sample::vms();
+        vms[0] = sample::active(Vm { pressure, ..vms[0].clone() }, sample::activity());
+        render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()))
+    };
+    let stall = |some| Some(Stall { some, full: 0 });
+    let pressure = Pressure { cpu: stall(12_400), memory: stall(0), io: stall(1_500) };
+    let origin = Origin { source: Source::KubeletProxy, at: NOW, window_ms: WINDOW_MS, stale: false };
+    let known = page(Ok(PressureSample { pressure, origin }));
+    assert_shows(&known, &["Pressure (PSI), 1 min CPU 12.4 %, memory 0.0 %, I/O 1.5 %"]);
+    let unknown =
+        page(Err(Box::new(Missing { fix: "Upgrade.".into(), ..Missing::from(Reason::NotReported) })));
+    assert_shows(&unknown, &["Pressure (PSI), 1 min — Unknown: not reported"]);
+    let why = text(unknown.part("id=\"why\"", "</section>"));
+    assert!(why.contains("Pressure (PSI), 1 min : not reported. How to fix it Upgrade."), "{why}");
+    assert!(!text(verdict(&unknown)).contains("Pressure"), "{}", verdict(&unknown));
 }
 
 #[test]

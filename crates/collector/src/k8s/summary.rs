@@ -1,14 +1,20 @@
-//! The kubelet's `/stats/summary`: the fields of volumes that are used.
+//! The kubelet's `/stats/summary`: the fields of volumes, network interfaces and pressure that are used.
 //!
 //! Pods and volumes stay raw slices of the answer until they are used: an odd one costs only itself, and the
-//! CPU, memory and network sections of each pod, most of the answer, are never copied.
+//! sections of containers, most of the answer, are never copied. `taps` and `pressure` decode the sections of a launcher pod.
+
+mod pressure;
+mod taps;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use model::{Millis, pressure::Pressure};
+
 use super::lenient::nullable;
+pub use taps::Taps;
 
 /// The maximum number of slices per answer, 2 MB: more than any kubelet can write into the largest answer at
 /// 64 bytes each.
@@ -55,6 +61,14 @@ pub struct PodStats<'a> {
     pub pod_ref: PodRef<'a>,
     #[serde(borrow, default, deserialize_with = "nullable::<_, _, MOST_SLICES>")]
     volume: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    network: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    cpu: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    memory: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    io: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +77,15 @@ pub struct PodRef<'a> {
     pub name: Cow<'a, str>,
     #[serde(borrow)]
     pub namespace: Cow<'a, str>,
+    #[serde(borrow, default)]
+    uid: Option<&'a RawValue>,
+}
+
+impl PodRef<'_> {
+    /// Empty if it is not given, or no text.
+    pub fn uid(&self) -> String {
+        self.uid.and_then(|uid| serde_json::from_str(uid.get()).ok()).unwrap_or_default()
+    }
 }
 
 /// A volume of a pod, with its numbers unparsed.
@@ -112,6 +135,18 @@ impl<'a> PodStats<'a> {
     /// The volumes that can be read.
     pub fn volumes(&self) -> impl Iterator<Item = VolumeUsage<'a>> {
         self.volume.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok())
+    }
+}
+
+impl PodStats<'_> {
+    /// The tap devices; `None` if there are none, or their sum is not known.
+    pub fn taps(&self) -> Option<Taps> {
+        Taps::parse(self.network?)
+    }
+
+    /// How long the pod waits for each resource, and when that was measured.
+    pub fn pressure(&self) -> (Pressure, Option<Millis>) {
+        pressure::parse([self.cpu, self.memory, self.io])
     }
 }
 

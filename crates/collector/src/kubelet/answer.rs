@@ -1,18 +1,22 @@
-//! Decodes a kubelet's `/stats/summary` and keeps the volumes that may belong to a claim.
+//! Decodes a kubelet's `/stats/summary` and keeps the volumes that may belong to a claim, and what it counts of launcher
+//! pods.
 
 use crate::k8s::{
-    summary::{PodRef, Summary, VolumeUsage},
+    summary::{self, PodRef, Summary, Taps, VolumeUsage},
     text::is_identifier,
     time,
 };
 use model::Millis;
-use wukong_core::observation::{Key, VolumeRef, VolumeStats};
+use wukong_core::observation::{Key, PodStats, VolumeRef, VolumeStats};
 
 /// The prefix of a volume's name that marks a claim of the pod's namespace where there is no `pvcRef`.
 const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 
 /// The maximum number of volumes per kubelet: 16 for each of 500 pods.
 pub const MOST_VOLUMES: usize = 8192;
+
+/// What the names of launcher pods begin with.
+const LAUNCHER: &str = "virt-launcher-";
 
 /// The maximum bytes of the facts of one summary: as many volumes, with names of 60 bytes.
 pub const MOST_BYTES: usize = 2 << 20;
@@ -22,7 +26,8 @@ pub const MOST_BYTES: usize = 2 << 20;
 pub struct Volumes {
     /// If there are more than [`MOST_VOLUMES`], one more than that.
     pub stats: Vec<VolumeStats>,
-    /// Bytes of `stats`. If they are more than [`MOST_BYTES`], the rest of the summary was not decoded.
+    pub pods: Vec<PodStats>,
+    /// Bytes of `stats` and `pods`. If they are more than [`MOST_BYTES`], the rest of the summary was not decoded.
     pub bytes: usize,
     /// Sizes in bytes of the node's own file systems.
     pub node_filesystems: Vec<u64>,
@@ -34,6 +39,13 @@ pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
     let ours = |pod: &PodRef<'_>| namespaces.is_none_or(|ours| ours.iter().any(|own| *own == *pod.namespace));
     let mut volumes = Volumes { node_filesystems: summary.node_filesystems(), ..Volumes::default() };
     for pod in summary.pods().filter(|pod| ours(&pod.pod_ref)) {
+        if let Some(stats) = pod_stats(&pod) {
+            volumes.bytes += bytes_of_pod(&stats);
+            volumes.pods.push(stats);
+            if volumes.bytes > MOST_BYTES {
+                return Some(volumes);
+            }
+        }
         let used = pod.volumes().filter(|volume| of_interest(&pod.pod_ref, volume));
         for stats in used.map(|volume| volume_stats(&pod.pod_ref, volume)) {
             volumes.bytes += bytes_of(&stats);
@@ -53,10 +65,27 @@ fn of_interest(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> bool {
     if ![&*pod.namespace, &*pod.name, &*volume.name].into_iter().chain(claim).all(is_identifier) {
         return false;
     }
-    let of_a_vm = pod.name.starts_with("virt-launcher-") || pod.name.starts_with("hp-volume-");
+    let of_a_vm = pod.name.starts_with(LAUNCHER) || pod.name.starts_with("hp-volume-");
     volume.pvc_ref.is_some()
         || volume.name.starts_with(PVC_PREFIX)
         || of_a_vm && !volume.name.starts_with("kube-api-access-")
+}
+
+/// What the kubelet counts of a launcher pod; `None` for other pods.
+fn pod_stats(pod: &summary::PodStats<'_>) -> Option<PodStats> {
+    let PodRef { namespace, name, .. } = &pod.pod_ref;
+    let is_launcher = name.starts_with(LAUNCHER) && is_identifier(namespace) && is_identifier(name);
+    let pod = Some(pod).filter(|_| is_launcher)?;
+    let (taps, taps_at) = pod.taps().map(|Taps { bytes, at }| (bytes, at)).unzip();
+    let (pressure, pressure_at) = pod.pressure();
+    let uid = Some(pod.pod_ref.uid()).filter(|uid| is_identifier(uid)).unwrap_or_default();
+    let pod = Key::new(namespace, name);
+    Some(PodStats { pod, uid: uid.into(), taps, taps_at: taps_at.flatten(), pressure, pressure_at })
+}
+
+/// Bytes of the pod and its names.
+fn bytes_of_pod(stats: &PodStats) -> usize {
+    size_of::<PodStats>() + stats.pod.namespace.len() + stats.pod.name.len() + stats.uid.len()
 }
 
 /// Bytes of the volume and its names.
@@ -150,6 +179,39 @@ mod tests {
         }
         let zeros = format!(r#"{{"pods": [{}0]}}"#, "0,".repeat(1 << 20));
         assert!(decode(zeros.as_bytes(), None).is_none(), "each would take eight times its bytes");
+    }
+
+    #[test]
+    fn launcher_pods_are_kept_with_their_taps_and_their_pressure() {
+        let pods = r#"{"pods": [
+            {"podRef": {"name": "virt-launcher-web-x", "namespace": "prod", "uid": "p-1"}, "containers": [{"name": "compute",
+                "cpu": {"psi": {"full": {"total": 9, "avg60": 90}, "some": {"total": 9, "avg60": 90}}}}],
+             "cpu": {"time": "2026-03-04T09:12:07Z", "psi": {"full": {"total": 1, "avg10": 0, "avg60": 0.5, "avg300": 0},
+                "some": {"total": 7, "avg10": 0, "avg60": 2, "avg300": 0}}},
+             "network": {"time": "2026-03-04T09:12:00Z", "name": "eth0", "rxBytes": 900, "txBytes": 900,
+                "interfaces": [{"name": "tap0", "rxBytes": 1, "txBytes": 2}, {"name": "eth0", "rxBytes": 900, "txBytes": 900}]}},
+            {"podRef": {"name": "virt-launcher-old", "namespace": "prod", "uid": 7}},
+            {"podRef": {"name": "virt-launcher-\u202e", "namespace": "prod", "uid": "p-3"}},
+            {"podRef": {"name": "web-frontend", "namespace": "prod", "uid": "p-2"},
+             "network": {"interfaces": [{"name": "tap0", "rxBytes": 1, "txBytes": 2}]}}]}"#;
+        let pods = decode(pods.as_bytes(), None).unwrap().pods;
+        let [web, old] = pods.as_slice() else { panic!("{pods:?}") };
+        assert_eq!((&web.pod, &*web.uid), (&Key::new("prod", "virt-launcher-web-x"), "p-1"));
+        let taps = web.taps.unwrap();
+        assert_eq!((taps.receive, taps.transmit, web.taps_at), (2, 1, Some(1_772_615_520_000)));
+        let cpu = web.pressure.cpu.unwrap();
+        assert_eq!((cpu.some, cpu.full, web.pressure_at), (2000, 500, Some(1_772_615_527_000)));
+        assert_eq!((web.pressure.memory, web.pressure.io), (None, None), "not those of a container");
+        assert_eq!((&*old.uid, old.taps, old.pressure.is_empty()), ("", None, true));
+    }
+
+    /// A pod with nothing takes 60 bytes of an answer.
+    #[test]
+    fn pods_count_towards_the_limit() {
+        let pod = format!(r#"{{"podRef":{{"name":"virt-launcher-{}","namespace":"b"}}}}"#, "p".repeat(200));
+        let answer = format!(r#"{{"pods":[{}]}}"#, vec![pod; 30_000].join(","));
+        let Volumes { pods, bytes, .. } = decode(answer.as_bytes(), None).unwrap();
+        assert!(pods.len() < 30_000 && bytes > MOST_BYTES && bytes < MOST_BYTES + 1024, "{bytes}");
     }
 
     /// Each volume has the pod's names too, so that 14 bytes of an answer become 600.

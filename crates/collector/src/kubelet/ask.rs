@@ -180,8 +180,8 @@ impl RequestOutcome {
     ) -> Self {
         let proxied = source == Source::KubeletProxy;
         match answer {
-            Ok((Volumes { stats, node_filesystems, .. }, room)) => {
-                let facts = SummaryFacts { source, volumes: stats, node_filesystems };
+            Ok((Volumes { stats, pods, node_filesystems, .. }, room)) => {
+                let facts = SummaryFacts { source, volumes: stats, pods, node_filesystems };
                 Self { outcome: Outcome::Answered, result: Ok(facts), proxied, room: Some(room) }
             }
             Err(failure) => {

@@ -1,7 +1,7 @@
 //! What sources measured: of pods, volumes, instances and images.
 
 use super::{error::SourceError, key::Key};
-use model::{Millis, figure::Source, message::Message};
+use model::{Millis, figure::Source, message::Message, pressure::Pressure};
 
 /// One item of a PodMetrics list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,9 +62,34 @@ pub struct SummaryFacts {
     /// [`Source::KubeletProxy`] or [`Source::KubeletDirect`].
     pub source: Source,
     pub volumes: Vec<VolumeStats>,
+    /// Launcher pods.
+    pub pods: Vec<PodStats>,
     /// Sizes in bytes of the file systems that the kubelet itself lies on (`node.fs`,
     /// `node.runtime.imageFs`).
     pub node_filesystems: Vec<u64>,
+}
+
+/// What a kubelet counts of one launcher pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodStats {
+    pub pod: Key,
+    /// Empty if the kubelet does not say.
+    pub uid: Box<str>,
+    /// `None` if the pod has no tap device, or if the counters of one of them are not known.
+    pub taps: Option<TapBytes>,
+    /// When they were measured, by the node's clock.
+    pub taps_at: Option<Millis>,
+    pub pressure: Pressure,
+    pub pressure_at: Option<Millis>,
+}
+
+/// Bytes of all tap devices of a pod together, as the guest sees them: a tap receives what the guest transmits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TapBytes {
+    pub receive: u64,
+    pub transmit: u64,
+    /// Differs if the devices are others, so that sums of different devices are never compared.
+    pub devices: u64,
 }
 
 /// The result of one round of queries. A query that failed leaves its part empty and is reported in

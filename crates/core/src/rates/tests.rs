@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::observation::TapBytes, *};
 
 const SECOND: Millis = 1_000;
 const LONGEST: Millis = 20 * 60 * SECOND;
@@ -322,5 +322,131 @@ prop_compose! {
             drives: names.iter().map(|name| DriveCounters { name: name.as_str().into(), read: operations, write: operations }).collect(),
             ..GuestCounters::default()
         }
+    }
+}
+
+/// The tap devices of a pod that has counted for this many milliseconds, by the node's clock.
+fn taps(at: Millis, measured: Option<Millis>, uptime: Millis) -> TapSample {
+    let counted = |per_second: u64| u64::try_from(uptime).unwrap() * per_second / 1000;
+    let bytes = TapBytes { receive: counted(BYTES), transmit: counted(OPERATIONS), devices: 1 };
+    TapSample { at: START + at, measured, bytes }
+}
+
+fn tap_rates(samples: impl IntoIterator<Item = TapSample>) -> Option<TapRates> {
+    let mut samples = samples.into_iter();
+    let mut tracker = TapTracker::new(samples.next().unwrap());
+    samples.for_each(|sample| tracker.add(sample, LONGEST));
+    tracker.rates()
+}
+
+/// A kubelet answers with what it measured up to 30 s ago.
+#[test]
+fn the_rate_of_taps_is_by_the_time_between_two_measurements() {
+    let want =
+        |window_ms| TapRates { receive: Rate(BYTES * 1000), transmit: Rate(OPERATIONS * 1000), window_ms };
+    let first = taps(0, Some(7_000), 20 * SECOND);
+    for apart in [30, 60, 90] {
+        let later = taps(60 * SECOND, Some(7_000 + apart * SECOND), (20 + apart) * SECOND);
+        assert_eq!(tap_rates([first, later]), Some(want(apart as u32 * 1000)), "{apart} s");
+    }
+    let untimed = [taps(0, None, 20 * SECOND), taps(60 * SECOND, None, 80 * SECOND)];
+    assert_eq!(tap_rates(untimed), Some(want(60_000)), "the answers tell the time");
+}
+
+#[test]
+fn taps_that_cannot_be_compared_start_over() {
+    let first = taps(0, Some(0), 20 * SECOND);
+    let later = taps(60 * SECOND, Some(60 * SECOND), 80 * SECOND);
+    assert!(tap_rates([first, later]).is_some());
+    let bytes = |bytes| TapSample { bytes, ..later };
+    for (what, next) in [
+        ("other devices", bytes(TapBytes { devices: 2, ..later.bytes })),
+        ("a counter fell", bytes(TapBytes { receive: 1, ..later.bytes })),
+        ("the other counter fell", bytes(TapBytes { transmit: 1, ..later.bytes })),
+        ("the clock was set back", TapSample { measured: Some(-SECOND), ..later }),
+        ("by half a minute", TapSample { measured: Some(29 * SECOND), ..later }),
+        ("the clock was set forward", TapSample { measured: Some(91 * SECOND), ..later }),
+        ("it tells no time any more", TapSample { measured: None, ..later }),
+        ("it is of the past", taps(-60 * SECOND, Some(60 * SECOND), 80 * SECOND)),
+        ("too far", taps(2 * LONGEST, Some(2 * LONGEST), 4 * LONGEST)),
+        ("extreme times", TapSample { at: Millis::MAX, measured: Some(Millis::MIN), ..later }),
+    ] {
+        assert_eq!(tap_rates([first, next]), None, "{what}");
+        let again = TapSample {
+            at: next.at.saturating_add(60 * SECOND),
+            measured: next.measured.map(|at| at.saturating_add(60 * SECOND)),
+            bytes: TapBytes { receive: u64::MAX, transmit: u64::MAX, ..next.bytes },
+        };
+        assert!(
+            next.at == Millis::MAX || tap_rates([first, next, again]).is_some(),
+            "{what}, a minute later"
+        );
+    }
+}
+
+#[test]
+fn a_repeated_measurement_of_taps_changes_nothing() {
+    let first = [taps(0, Some(0), 20 * SECOND), taps(60 * SECOND, Some(60 * SECOND), 80 * SECOND)];
+    let known = tap_rates(first);
+    let repeated = taps(63 * SECOND, Some(60 * SECOND), 80 * SECOND);
+    assert_eq!(tap_rates([first[0], first[1], repeated, repeated]), known);
+    let near = taps(70 * SECOND, Some(69 * SECOND), 900 * SECOND);
+    assert_eq!(tap_rates([first[0], first[1], near]), known, "a second more or less would be a tenth of it");
+    // The next measurement is compared with the time when that one was received first.
+    let next = taps(120 * SECOND, Some(120 * SECOND), 140 * SECOND);
+    assert_eq!(tap_rates([first[0], first[1], taps(119 * SECOND, Some(60 * SECOND), 0), next]), known);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whatever happens to the devices, and in whatever order answers come: no rate is higher than what was really sent,
+    /// and nothing panics. `delays` is how old each measurement is when it is received.
+    #[test]
+    fn no_rate_of_taps_is_higher_than_what_happened(
+        events in prop::collection::vec(event(), 1..40),
+        delays in prop::collection::vec(0..30_000i64, 40),
+        timed in any::<bool>(),
+    ) {
+        let mut guest = Guest { clock: 0, uptime: 60_000, restarts: 0, migrations: 0, delivered: Vec::new() };
+        let (mut tracker, mut delivered): (Option<TapTracker>, Vec<TapSample>) = (None, Vec::new());
+        let mut true_clock = true;
+        for (event, delay) in events.iter().zip(&delays) {
+            guest.meet(event);
+            true_clock &= !jumped(event);
+            // A reset is seen only by counters that fell: what has counted for longer than before looks like the same.
+            let delay = if timed { *delay.min(&guest.uptime) } else { 0 };
+            let measured = timed.then_some(START + guest.clock - delay);
+            let mut sample = taps(guest.clock, measured, guest.uptime - delay);
+            sample.bytes.devices = (guest.restarts * 1000 + guest.migrations) as u64;
+            if let Event::Repeat(back) = event && let Some(old) = delivered.iter().rev().nth(*back) {
+                sample = *old;
+            }
+            delivered.push(sample);
+            match &mut tracker {
+                Some(tracker) => tracker.add(sample, LONGEST),
+                none => *none = Some(TapTracker::new(sample)),
+            }
+            let Some(of) = tracker.as_ref().and_then(TapTracker::rates) else { continue };
+            prop_assert!(Millis::from(of.window_ms) >= SHORTEST_WINDOW);
+            for (truth, rate) in [(BYTES, of.receive), (OPERATIONS, of.transmit)] {
+                let rounding = 2_000.0 / f64::from(of.window_ms);
+                let rate = rate.per_second();
+                prop_assert!(!true_clock || rate <= truth as f64 + rounding, "{} for {} in {} ms", rate, truth, of.window_ms);
+            }
+        }
+    }
+
+    #[test]
+    fn no_tap_counters_cause_a_panic(old in any_taps(), new in any_taps(), longest in any::<Millis>()) {
+        let mut tracker = TapTracker::new(old);
+        tracker.add(new, longest);
+        prop_assert!(tracker.rates().is_none_or(|of| of.window_ms > 0));
+    }
+}
+
+prop_compose! {
+    fn any_taps()(at in any::<Millis>(), measured in any::<Option<Millis>>(), receive in any::<u64>(), transmit in any::<u64>(), devices in 0..2u64) -> TapSample {
+        TapSample { at, measured, bytes: TapBytes { receive, transmit, devices } }
     }
 }

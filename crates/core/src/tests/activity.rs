@@ -89,7 +89,10 @@ fn rates_are_known_after_two_samples() {
     let GuestActivity { at, window_ms, stale, network, storage, contention, swap, .. } =
         known(&mut state, NOW);
     assert_eq!((at, window_ms, stale), (NOW, 60_000, false));
-    assert_eq!(network, Ok(Traffic { receive: Rate(2 * KIB * 1000), transmit: Rate(KIB * 1000) }));
+    assert_eq!(
+        network,
+        Ok(Traffic { receive: Rate(2 * KIB * 1000), transmit: Rate(KIB * 1000), uncounted: 0 })
+    );
     let read = storage.unwrap().read;
     assert_eq!(
         (read.bytes, read.operations, read.latency),

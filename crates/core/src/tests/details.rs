@@ -35,7 +35,8 @@ fn read(name: &str, bytes: Option<u64>) -> DriveRates {
 }
 
 fn known(rates: Option<GuestRates>) -> Activity {
-    let missing = || Box::new(Missing::from(Reason::NotReported));
+    let reason = if rates.is_some() { Reason::NotReported } else { Reason::FirstSample };
+    let missing = || Box::new(Missing::from(reason));
     Activity::Known(Box::new(GuestActivity {
         source: Source::VirtHandler,
         at: NOW,
@@ -45,6 +46,7 @@ fn known(rates: Option<GuestRates>) -> Activity {
         swap: Err(missing()),
         major_faults: Err(missing()),
         network: Err(missing()),
+        network_from: None,
         storage: Err(missing()),
         contention: Err(missing()),
         migration: None,

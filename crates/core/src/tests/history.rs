@@ -68,6 +68,7 @@ pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
         volumes: Vec::new(),
         guest: Default::default(),
         activity: Default::default(),
+        pressure: model::pressure::unknown(),
         instance: None,
         migrations: Vec::new(),
     }

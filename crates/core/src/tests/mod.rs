@@ -16,6 +16,7 @@ mod join;
 mod kubelets;
 mod long_term;
 mod map;
+mod pod_stats;
 mod pods;
 mod problems;
 mod property;
@@ -165,7 +166,12 @@ pub fn summary(node: &str, stats: Vec<VolumeStats>) -> Observation {
 }
 
 pub fn summary_at(node: &str, at: Millis, volumes: Vec<VolumeStats>) -> Observation {
-    let facts = SummaryFacts { source: Source::KubeletProxy, volumes, node_filesystems: Vec::new() };
+    let facts = SummaryFacts {
+        source: Source::KubeletProxy,
+        volumes,
+        pods: Vec::new(),
+        node_filesystems: Vec::new(),
+    };
     Observation::Summary { node: node.into(), at, result: Ok(facts) }
 }
 

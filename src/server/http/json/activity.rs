@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::figure::{MissingJson, Of, percent};
 use model::{
     Millis,
-    activity::{Activity, GuestActivity, MemoryUse, Part, Storage, Swap, Traffic},
+    activity::{Activity, GuestActivity, MemoryUse, Origin, Part, Storage, Swap, Traffic},
     figure::Missing,
+    pressure::{Pressure, PressureSample, Stall},
     rates::{OperationRates, Rate},
 };
 
@@ -21,6 +22,7 @@ pub struct ActivityJson {
     network: PartJson<TrafficJson>,
     storage: PartJson<StorageJson>,
     contention: PartJson<ContentionJson>,
+    pressure: PartJson<PressureJson>,
 }
 
 /// A known part with its source and time, or why it is missing.
@@ -63,9 +65,12 @@ struct RateJson {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct TrafficJson {
     receive: f64,
     transmit: f64,
+    /// SR-IOV interfaces, whose traffic the host does not see.
+    uncounted_interfaces: u32,
 }
 
 /// Bytes and operations per second, and the mean seconds of an operation; null if there was none.
@@ -85,15 +90,43 @@ struct ContentionJson {
     percent: f64,
 }
 
+/// How much of the time the launcher pod waits for each resource; null if that one is not reported.
+#[derive(Serialize)]
+struct PressureJson {
+    cpu: Option<StallJson>,
+    memory: Option<StallJson>,
+    io: Option<StallJson>,
+}
+
+#[derive(Serialize)]
+struct StallJson {
+    some: f64,
+    full: f64,
+}
+
 impl ActivityJson {
-    pub fn new(activity: &Activity) -> Self {
+    pub fn new(activity: &Activity, pressure: &Part<PressureSample>) -> Self {
         Self {
             guest_memory: part(activity, "bytes", |of| &of.memory, MemoryJson::new),
             swap: part(activity, "bytes/second", |of| &of.swap, SwapJson::new),
             major_faults: part(activity, "1/second", |of| &of.major_faults, RateJson::new),
-            network: part(activity, "bytes/second", |of| &of.network, TrafficJson::new),
+            network: network(activity),
             storage: part(activity, "bytes/second", |of| &of.storage, StorageJson::of_all),
             contention: part(activity, "percent", |of| &of.contention, ContentionJson::new),
+            pressure: match pressure {
+                Ok(sample) => PartJson::known(sample.origin, "percent", PressureJson::new(&sample.pressure)),
+                Err(missing) => PartJson::missing(missing),
+            },
+        }
+    }
+}
+
+/// The network can be of another source than the rest.
+fn network(activity: &Activity) -> PartJson<TrafficJson> {
+    match activity {
+        Activity::Missing(missing) => PartJson::missing(missing),
+        Activity::Known(known) => {
+            PartJson::of(known.network_origin(), "bytes/second", &known.network, TrafficJson::new)
         }
     }
 }
@@ -106,7 +139,7 @@ fn part<T, J>(
 ) -> PartJson<J> {
     match activity {
         Activity::Missing(missing) => PartJson::missing(missing),
-        Activity::Known(known) => PartJson::of_guest(known, unit, of(known), json),
+        Activity::Known(known) => PartJson::of(known.origin(), unit, of(known), json),
     }
 }
 
@@ -114,23 +147,29 @@ impl<J> PartJson<J> {
     /// A part of the figures of one guest.
     pub fn new<T>(activity: &Activity, unit: &'static str, part: &Part<T>, json: fn(&T) -> J) -> Self {
         match (activity, part) {
-            (Activity::Known(known), part) => Self::of_guest(known, unit, part, json),
+            (Activity::Known(known), part) => Self::of(known.origin(), unit, part, json),
             (Activity::Missing(missing), Ok(_)) | (_, Err(missing)) => Self::missing(missing),
         }
     }
 
-    fn of_guest<T>(known: &GuestActivity, unit: &'static str, part: &Part<T>, json: fn(&T) -> J) -> Self {
+    fn of<T>(origin: Origin, unit: &'static str, part: &Part<T>, json: fn(&T) -> J) -> Self {
         match part {
             Err(missing) => Self::missing(missing),
-            Ok(value) => Self::Known(MeasuredJson {
-                value: json(value),
-                unit,
-                source: known.source.name(),
-                sampled_at: known.at,
-                window_seconds: if unit == "bytes" { 0.0 } else { f64::from(known.window_ms) / 1000.0 },
-                stale: known.stale,
-            }),
+            Ok(value) => Self::known(origin, unit, json(value)),
         }
+    }
+
+    fn known(origin: Origin, unit: &'static str, value: J) -> Self {
+        let Origin { source, at, window_ms, stale } = origin;
+        let window_seconds = if unit == "bytes" { 0.0 } else { f64::from(window_ms) / 1000.0 };
+        Self::Known(MeasuredJson {
+            value,
+            unit,
+            source: source.name(),
+            sampled_at: at,
+            window_seconds,
+            stale,
+        })
     }
 
     fn missing(missing: &Missing) -> Self {
@@ -157,8 +196,17 @@ impl RateJson {
 }
 
 impl TrafficJson {
-    fn new(Traffic { receive, transmit }: &Traffic) -> Self {
-        Self { receive: receive.per_second(), transmit: transmit.per_second() }
+    fn new(Traffic { receive, transmit, uncounted }: &Traffic) -> Self {
+        let (receive, transmit) = (receive.per_second(), transmit.per_second());
+        Self { receive, transmit, uncounted_interfaces: *uncounted }
+    }
+}
+
+impl PressureJson {
+    fn new(Pressure { cpu, memory, io }: &Pressure) -> Self {
+        let percent = |thousandths: u32| f64::from(thousandths) / 1000.0;
+        let stall = |Stall { some, full }: Stall| StallJson { some: percent(some), full: percent(full) };
+        Self { cpu: cpu.map(stall), memory: memory.map(stall), io: io.map(stall) }
     }
 }
 

@@ -115,7 +115,7 @@ const FIGURE: [&str; 8] =
 
 /// Columns of what the guest does, as the list sorts by it. A missing amount is empty, and `activity_missing` says why
 /// nothing is known.
-const ACTIVITY: [&str; 10] = [
+const ACTIVITY: [&str; 12] = [
     "guest_memory_percent",
     "network_bytes_per_second",
     "storage_bytes_per_second",
@@ -126,6 +126,8 @@ const ACTIVITY: [&str; 10] = [
     "activity_window_seconds",
     "activity_source",
     "activity_missing",
+    "network_source",
+    "network_uncounted_interfaces",
 ];
 
 /// Returns the names of the columns: those of the API in snake case, with the unit at the end.
@@ -193,7 +195,7 @@ fn row(vm: &Vm) -> Vec<String> {
     row
 }
 
-fn activity(vm: &Vm) -> [String; 10] {
+fn activity(vm: &Vm) -> [String; 12] {
     let ActivityRow { stale: _, guest_memory, network, storage, operations, latency, contention } =
         amounts::row(vm);
     let thousandths = |amount: Amount| amount.known().map(thousandths).unwrap_or_default();
@@ -207,6 +209,13 @@ fn activity(vm: &Vm) -> [String; 10] {
             [String::new(), String::new(), String::new(), missing.reason.code().to_owned()]
         }
     };
+    let [network_source, uncounted] = match &vm.activity {
+        Activity::Known(of) => match &of.network {
+            Ok(traffic) => [of.network_origin().source.name().to_owned(), traffic.uncounted.to_string()],
+            Err(_) => [String::new(), String::new()],
+        },
+        Activity::Missing(_) => [String::new(), String::new()],
+    };
     [
         thousandths(guest_memory),
         thousandths(network),
@@ -218,6 +227,8 @@ fn activity(vm: &Vm) -> [String; 10] {
         window,
         source,
         missing,
+        network_source,
+        uncounted,
     ]
 }
 

@@ -61,7 +61,9 @@ async fn the_csv_is_the_whole_view_in_its_order() {
 #[tokio::test]
 async fn the_csv_has_what_guests_do_and_sorts_by_it() {
     let mut vms = many();
-    vms[3].activity = Activity::Known(Box::new(activity()));
+    let mut known = activity();
+    known.network.as_mut().unwrap().uncounted = 1;
+    vms[3].activity = Activity::Known(Box::new(known));
     let server = Server::new(vms);
     let answer = server.get("/api/vms.csv?sort=network").await;
     let records = records(&answer.body);
@@ -78,6 +80,9 @@ async fn the_csv_has_what_guests_do_and_sorts_by_it() {
     ];
     assert_eq!(cells(0, rates), ["12.000", "4096.000", "2.000", "0.001500000", "12.500", "60.000"]);
     assert_eq!(cells(1, rates), [""; 6], "missing is never zero");
+    let network = ["network_source", "network_uncounted_interfaces"];
+    let of_network = |row: usize| network.map(|name| records[row][column(&answer.body, name)].to_owned());
+    assert_eq!((of_network(0), of_network(1)), (["virt-handler".into(), "1".into()], Default::default()));
     assert_eq!(&records[1][column(&answer.body, "activity_missing")], "starting");
     assert_eq!(&records[0][column(&answer.body, "activity_missing")], "");
 }

@@ -221,6 +221,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         }],
         guest: Default::default(),
         activity: Default::default(),
+        pressure: model::pressure::unknown(),
         instance: None,
         migrations: Vec::new(),
     }
@@ -305,7 +306,8 @@ pub fn activity() -> GuestActivity {
         memory: Ok(MemoryUse { used: GI, total: 4 * GI }),
         swap: Err(missing(Reason::NotReported)),
         major_faults: Ok(Rate(500)),
-        network: Ok(Traffic { receive: Rate(7000), transmit: Rate(5000) }),
+        network: Ok(Traffic { receive: Rate(7000), transmit: Rate(5000), uncounted: 0 }),
+        network_from: None,
         storage: Ok(Storage { read, write: idle }),
         contention: Ok(12_500),
         migration: None,

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use super::fixture::*;
 use i18n::{Lang, reason, text_in};
 use model::{
-    activity::{Activity, GuestActivity, MigrationProgress},
+    activity::{Activity, GuestActivity, MigrationProgress, Origin, Traffic},
     details::Migration,
-    figure::{Figure, Missing, Unit},
+    figure::{Figure, Missing, Source, Unit},
+    pressure::{Pressure, PressureSample, Stall, WINDOW_MS},
+    rates::Rate,
     reason::Reason,
     vm::{Kind, Status, Vm},
 };
@@ -45,7 +47,7 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
             "memory": sample(GI, "allocated", 4 * GI, "bytes", 25.0, "kubelet"),
             "disk": disk, "diskKnown": 1, "diskVolumes": 1,
             "guestMemory": unknown, "swap": unknown, "majorFaults": unknown, "network": unknown, "storage": unknown,
-            "contention": unknown,
+            "pressure": unknown, "contention": unknown,
         },
         "volumes": [{"name": "root", "claim": "web-root", "sizeBytes": 10 * GI, "block": false,
                      "storageClass": "fast", "from": "kubelet", "usage": disk, "readings": []}],
@@ -96,7 +98,8 @@ async fn what_a_guest_does_has_units_a_source_and_a_window() {
         measured("bytes", 0.0, json!({"used": GI, "total": 4 * GI, "percent": 25.0}))
     );
     assert_eq!(usage["majorFaults"], measured("1/second", 60.0, json!({"rate": 0.5})));
-    assert_eq!(usage["network"], measured("bytes/second", 60.0, json!({"receive": 7.0, "transmit": 5.0})));
+    let traffic = json!({"receive": 7.0, "transmit": 5.0, "uncountedInterfaces": 0});
+    assert_eq!(usage["network"], measured("bytes/second", 60.0, traffic));
     assert_eq!(usage["storage"], measured("bytes/second", 60.0, storage.clone()));
     assert_eq!(usage["contention"], measured("percent", 60.0, json!({"percent": 12.5})));
     assert_eq!(usage["swap"]["missing"]["reason"], "not-reported");
@@ -138,6 +141,31 @@ async fn what_a_guest_does_has_units_a_source_and_a_window() {
     let over = migration("m-1", "Failed", json!(3600), Value::Null);
     assert_eq!(vm["migrations"], json!([migration("m-2", "Running", Value::Null, progress), over]));
     assert_eq!((&vm["migrationsMissing"], &list[0]["migrations"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn the_network_can_be_of_another_source_and_says_what_it_does_not_count() {
+    let from = Origin { source: Source::KubeletDirect, at: 9000, window_ms: 45_000, stale: false };
+    let traffic = Traffic { receive: Rate(7000), transmit: Rate(5000), uncounted: 2 };
+    let known = GuestActivity { network: Ok(traffic), network_from: Some(from), ..activity() };
+    let vm = one(Vm { activity: Activity::Known(Box::new(known)), ..vm("shop", "web") }).await;
+    let network = json!({"receive": 7.0, "transmit": 5.0, "uncountedInterfaces": 2, "unit": "bytes/second",
+                         "source": "kubelet-direct", "sampledAt": 9000, "windowSeconds": 45.0, "stale": false});
+    assert_eq!(vm["usage"]["network"], network);
+    assert_eq!(vm["usage"]["storage"]["source"], "virt-handler");
+}
+
+#[tokio::test]
+async fn pressure_is_in_percent_over_a_minute_or_says_why_it_is_unknown() {
+    let stall = |some, full| Some(Stall { some, full });
+    let pressure = Pressure { cpu: stall(33_250, 11_040), memory: stall(0, 0), io: None };
+    let origin = Origin { source: Source::KubeletProxy, at: 9000, window_ms: WINDOW_MS, stale: true };
+    let shown = one(Vm { pressure: Ok(PressureSample { pressure, origin }), ..vm("shop", "web") }).await;
+    let wanted = json!({"cpu": {"some": 33.25, "full": 11.04}, "memory": {"some": 0.0, "full": 0.0}, "io": null,
+                        "unit": "percent", "source": "kubelet", "sampledAt": 9000, "windowSeconds": 60.0, "stale": true});
+    assert_eq!(shown["usage"]["pressure"], wanted);
+    let unknown = one(vm("shop", "web")).await;
+    assert_eq!(unknown["usage"]["pressure"]["missing"]["reason"], "starting");
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use crate::ui::{
 use i18n::t;
 use model::{
     Millis,
-    activity::{Activity, GuestActivity, Storage, Swap},
+    activity::{Activity, GuestActivity, Origin, Storage, Swap, Traffic},
+    details::VmDetails,
     figure::{Sample, Unit},
     format,
     rates::{OperationRates, Rate},
@@ -21,8 +22,8 @@ use model::{
     vm_health::Level,
 };
 
-pub fn figures(vm: &Vm, activity: &Activity, now: Millis) -> impl IntoView + use<> {
-    let summary = &vm.summary;
+pub fn figures(vm: &Vm, details: &VmDetails, now: Millis) -> impl IntoView + use<> {
+    let (summary, activity) = (&vm.summary, &details.activity);
     let gauge = |label, unit, figure, allocated, level| Gauge {
         label,
         name: label,
@@ -38,7 +39,7 @@ pub fn figures(vm: &Vm, activity: &Activity, now: Millis) -> impl IntoView + use
     let memory_gauge = gauge(t!(figure.memory), Unit::Bytes, &usage.memory, summary.memory, memory_level);
     view! {
         <div class="figures">
-            {figure(gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, summary.cpu, None), cpu_notes(vm, activity), now)}
+            {figure(gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, summary.cpu, None), cpu_notes(vm, details), now)}
             {figure(memory_gauge, memory_notes(vm, activity, memory_gauge, now), now)}
             {figure(gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(summary.disk), None), disk_notes(vm), now)}
             {traffic(vm, activity, now)}
@@ -46,10 +47,15 @@ pub fn figures(vm: &Vm, activity: &Activity, now: Millis) -> impl IntoView + use
     }
 }
 
-fn cpu_notes(vm: &Vm, activity: &Activity) -> Notes {
+fn cpu_notes(vm: &Vm, details: &VmDetails) -> Notes {
     let after = is_running(vm).then(|| {
         let percent = |thousandths: &u32| format::percent(u64::from(*thousandths)) + " %";
-        lines(vec![(t!(vm.contention), part(activity, |of| &of.contention, percent))]).into_any()
+        let pressure = match &details.pressure_gap {
+            Some(missing) => dash(missing).into_any(),
+            None => details.pressure.text().into_any(),
+        };
+        let contention = part(&details.activity, |of| &of.contention, percent);
+        lines(vec![(t!(vm.contention), contention), (t!(vm.pressure), pressure)]).into_any()
     });
     Notes { after, ..Notes::default() }
 }
@@ -125,10 +131,18 @@ fn known_traffic(activity: &Activity, of: &GuestActivity, now: Millis) -> impl I
         (t!(vm.iops), storage(activity, |of| format::per_second(of.operations.unwrap_or_default()))),
         (t!(vm.latency), storage(activity, latency)),
     ];
+    let partly = of.network.as_ref().ok().filter(|Traffic { uncounted, .. }| *uncounted > 0).map(|of| {
+        view! { <p class="reason">{t!(vm.uncounted, count = of.uncounted.to_string())}</p> }
+    });
+    let line = |Origin { source, at, window_ms, stale }: Origin| {
+        source_line(words::origin(source, window_ms), at, stale, now)
+    };
     view! {
         <div class="pair">{large(t!(list.network), network)} {large(t!(list.storage), disks)}</div>
         {lines(rows)}
-        {source_line(words::origin(of.source, of.window_ms), of.at, of.stale, now)}
+        {partly}
+        {line(of.origin())}
+        {of.network_from.map(|from| view! { <div>{t!(list.network)} {line(from)}</div> })}
     }
 }
 

@@ -48,7 +48,7 @@ use model::{
     view::{HistoryView, VmView},
     vm::{Status, Vm},
 };
-use unknown::unknown_activity;
+use unknown::all_unknown;
 use verdict::verdict;
 use volumes::volumes;
 
@@ -128,7 +128,7 @@ fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl Into
                 view! {
                     {facts(vm, details, now)}
                     <h2>{t!(vm.usage)}</h2>
-                    {figures(vm, &details.activity, now)}
+                    {figures(vm, details, now)}
                 }
             },
         )}
@@ -141,7 +141,7 @@ fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl Into
                     {drives(&details.drives)}
                     {interfaces(vm, &details.interfaces)}
                     {guest(&vm.guest, details, now)}
-                    {why(vm, &unknown_activity(vm, details), now)}
+                    {why(vm, &all_unknown(vm, details), now)}
                     {disks(&vm.disks)}
                     {commands(vm)}
                 }

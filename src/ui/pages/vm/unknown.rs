@@ -34,6 +34,14 @@ pub fn unknown_activity<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<Unknown<'a>>
     unknown
 }
 
+/// Also the pressure, which few kubelets report yet: the verdict does not name it.
+pub fn all_unknown<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<Unknown<'a>> {
+    let mut unknown = unknown_activity(vm, details);
+    let gap = details.pressure_gap.as_deref().filter(|_| vm.summary.status == Status::Running);
+    unknown.extend(gap.map(|missing| (t!(vm.pressure).to_owned(), missing)));
+    unknown
+}
+
 /// The devices that lack traffic for another reason than their sum. Nothing counts the drives of cloud-init and the
 /// like where no volume backs them.
 fn unknown_devices<'a>(details: &'a VmDetails, sums: &[Unknown]) -> Vec<Unknown<'a>> {

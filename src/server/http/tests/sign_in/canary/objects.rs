@@ -12,11 +12,12 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use i18n::msg;
 use model::{
     Millis,
-    activity::{Activity, GuestActivity, MemoryUse, Storage, Swap, Traffic},
+    activity::{Activity, GuestActivity, MemoryUse, Origin, Part, Storage, Swap, Traffic},
     figure::{Basis, Figure, Missing, Sample, Source, Unit},
     groups::Node,
     insight::{Filling, Finding, Insight, Sizing, Verdict, Window},
     message::Message,
+    pressure::{Pressure, PressureSample, Stall},
     rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
     reason::Reason,
     source::{Latency, ReviewCounts, SourceHealth, SourceId, SourceState},
@@ -270,6 +271,7 @@ pub fn vm(row: &Row) -> Vm {
             at: Some(make.time()),
         },
         activity: activity(make),
+        pressure: pressure(make),
         instance: make.one_in(2).then(|| Arc::new(details::instance(make))),
         migrations: vec![Arc::new(details::migration(make))],
     }
@@ -296,7 +298,8 @@ fn activity(make: &mut Maker) -> Activity {
         memory: Ok(MemoryUse { used: memory, total: make.amount() }),
         swap: if make.one_in(2) { Ok(swap) } else { Err(Box::new(missing_part(make))) },
         major_faults: Ok(make.rate()),
-        network: Ok(Traffic { receive: make.rate(), transmit: make.rate() }),
+        network: Ok(Traffic { receive: make.rate(), transmit: make.rate(), uncounted: make.count() }),
+        network_from: Some(origin(make)),
         storage: Ok(storage),
         contention: Ok(make.count()),
         migration: Some(Box::new(details::progress(make))),
@@ -307,6 +310,22 @@ fn activity(make: &mut Maker) -> Activity {
             ..GuestRates::default()
         })),
     }))
+}
+
+fn origin(make: &mut Maker) -> Origin {
+    // Times of the last hour are too few to be told apart.
+    let (at, window_ms) = (NOW - make.numbers.random_range(1_000_000_000..100_000_000_000), make.count());
+    Origin { source: Source::KubeletDirect, at, window_ms, stale: make.one_in(2) }
+}
+
+/// Its percentages are too small to be told from others.
+fn pressure(make: &mut Maker) -> Part<PressureSample> {
+    if make.one_in(2) {
+        return Err(Box::new(missing_part(make)));
+    }
+    let mut stall = || Some(Stall { some: make.count(), full: make.count() });
+    let pressure = Pressure { cpu: stall(), memory: stall(), io: stall() };
+    Ok(PressureSample { pressure, origin: origin(make) })
 }
 
 fn missing_part(make: &mut Maker) -> Missing {

@@ -125,6 +125,7 @@ impl CanaryCluster {
         let mut facts = Facts::default();
         for vm in self.seen(rights) {
             add_activity(&mut facts, &vm.activity);
+            vm.pressure.iter().for_each(|sample| facts.add(&sample.origin));
             facts.add(&details(&vm, &[]).localized(Lang::English));
             facts.add(&amounts::row(&vm));
             facts.add(&vm.localized(Lang::English));
@@ -167,7 +168,7 @@ fn add_activity(facts: &mut Facts, activity: &Activity) {
 }
 
 /// Fields whose texts are not free, but one of a few words.
-const CODES: [&str; 10] = [
+const CODES: [&str; 11] = [
     "summary.kind",
     "finding.kind",
     "summary.status",
@@ -178,10 +179,17 @@ const CODES: [&str; 10] = [
     "source.id",
     "source.state",
     ".verdict",
+    "details.pressure",
 ];
 /// Fields that may be empty. Reasons without details are those of devices, for which the model has no text.
-const MAY_BE_EMPTY: [&str; 5] =
-    ["summary.node", "summary.migrating_to", "details.hostname", "rates.Err.detail", "rates.Err.fix"];
+const MAY_BE_EMPTY: [&str; 6] = [
+    "summary.node",
+    "summary.migrating_to",
+    "details.hostname",
+    "details.pressure",
+    "rates.Err.detail",
+    "rates.Err.fix",
+];
 
 /// Returns the fields of an object that carry neither a mark nor a number of its own.
 fn unmarked(value: &serde_json::Value, place: &str, found: &mut BTreeMap<String, String>) {
