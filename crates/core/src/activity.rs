@@ -1,11 +1,13 @@
-//! The activity of one VM: from what the virt-handler of its node counts, and its traffic else from the kubelet of its
-//! launcher pod. `join` adds it to each VM.
+//! The activity of one VM: from what the virt-handler of its node counts, else from Prometheus, and its traffic else from
+//! the kubelet of its launcher pod. `join` adds it to each VM.
+
+use std::sync::Arc;
 
 use super::{
     choose,
-    counted_guests::{CountedGuest, NodeHandler},
+    counted_guests::NodeHandler,
     fix,
-    observation::{GuestMemory, InstanceFacts, SourceError},
+    observation::{GuestMemory, InstanceFacts, KubevirtVersion, SourceError},
     pods::Pod,
     receipt::Age,
     state::ClusterState,
@@ -13,7 +15,7 @@ use super::{
 use i18n::msg;
 use model::{
     Millis,
-    activity::{Activity, GuestActivity, MemoryUse, Part, Storage, Swap, Traffic},
+    activity::{Activity, GuestActivity, MemoryUse, MigrationProgress, Origin, Part, Storage, Swap, Traffic},
     figure::{Basis, Missing, Sample, Source, Unit},
     rates::GuestRates,
     reason::Reason,
@@ -29,7 +31,9 @@ impl ClusterState {
         running: bool,
         now: Millis,
     ) -> Activity {
-        let counted = self.counted(instance, running, now);
+        let sources: [&dyn Fn() -> Result<GuestActivity, Missing>; 2] =
+            [&|| self.counted(instance, running, now), &|| self.scraped(instance, running, now)];
+        let counted = choose::first(sources.into_iter().map(|ask| ask()));
         let kubelet = || self.kubelet_traffic(pod?, uncounted_interfaces(instance?), now);
         match choose::with_network(counted, kubelet) {
             Ok(activity) => Activity::Known(Box::new(activity)),
@@ -63,10 +67,25 @@ impl ClusterState {
             let error = handler
                 .and_then(|handler| handler.error.as_ref())
                 .or(self.current_error(SourceId::VirtHandler));
-            return Err(error.map_or_else(|| Reason::Expired.into(), failed));
+            return Err(
+                error.map_or_else(|| Reason::Expired.into(), |error| failed(error, SourceId::VirtHandler))
+            );
         }
         let uncounted = uncounted_interfaces(instance);
-        Ok(describe(guest, handler, uncounted, (self.wall(at), age.stale)))
+        let rates = guest.tracker.rates();
+        let origin = Origin {
+            source: Source::VirtHandler,
+            at: self.wall(at),
+            window_ms: rates.map_or(0, |rates| rates.window_ms),
+            stale: age.stale,
+        };
+        let counted = Counted {
+            rates,
+            memory: &guest.memory,
+            migration: guest.migration.as_ref(),
+            contention_since: handler.and_then(|handler| handler.contention_since),
+        };
+        Ok(describe(&counted, uncounted, origin))
     }
 
     /// Returns why a guest has no sample: its virt-handler fails, was not asked yet, or does not have the guest.
@@ -74,7 +93,7 @@ impl ClusterState {
         let error =
             handler.and_then(|handler| handler.error.as_ref()).or(self.current_error(SourceId::VirtHandler));
         match (error, handler.and_then(|handler| handler.answered)) {
-            (Some(error), _) => failed(error),
+            (Some(error), _) => failed(error, SourceId::VirtHandler),
             (None, None) if instance.node_name.is_empty() => Reason::NoNode.into(),
             (None, None) => Reason::Starting.into(),
             (None, Some(_)) => Missing { fix: fix::next_sample(), ..Missing::from(Reason::FirstSample) },
@@ -86,43 +105,52 @@ impl ClusterState {
         let Activity::Known(activity) = activity else { return None };
         let MemoryUse { used, total: of } = *activity.memory.as_ref().ok()?;
         let GuestActivity { at, source, stale, .. } = **activity;
+        // Prometheus is asked for memory more often than for this.
+        if source == Source::Prometheus {
+            return None;
+        }
         Some(Sample { unit: Unit::Bytes, used, of, at, window_ms: 0, source, basis: Basis::Own, stale })
     }
 }
 
 /// How many of an instance's interfaces have traffic that the host does not see.
-fn uncounted_interfaces(instance: &InstanceFacts) -> u32 {
+pub(super) fn uncounted_interfaces(instance: &InstanceFacts) -> u32 {
     let interfaces = instance.details.interfaces.iter();
     interfaces.filter(|interface| interface.is_sriov).map(|_| 1).sum()
 }
 
-fn describe(
-    guest: &CountedGuest,
-    handler: Option<&NodeHandler>,
-    uncounted: u32,
-    (at, stale): (Millis, bool),
-) -> GuestActivity {
-    let rates = guest.tracker.rates();
+/// What one source has counted of a guest.
+pub(super) struct Counted<'a> {
+    pub rates: Option<&'a Arc<GuestRates>>,
+    pub memory: &'a GuestMemory,
+    pub migration: Option<&'a Box<MigrationProgress>>,
+    /// See [`NodeHandler`].
+    pub contention_since: Option<KubevirtVersion>,
+}
+
+pub(super) fn describe(counted: &Counted<'_>, uncounted: u32, origin: Origin) -> GuestActivity {
+    let Counted { rates, memory, migration, contention_since } = *counted;
+    let Origin { source, at, window_ms, stale } = origin;
     let known = || rates.map(|rates| &**rates).ok_or_else(first_sample);
     GuestActivity {
-        source: Source::VirtHandler,
+        source,
         at,
-        window_ms: rates.map_or(0, |rates| rates.window_ms),
+        window_ms,
         stale,
-        memory: memory(&guest.memory),
+        memory: memory_use(memory),
         swap: known().and_then(swap),
         major_faults: known().and_then(|rates| rates.major_faults.ok_or_else(no_balloon)),
         network: known().and_then(|rates| network(rates, uncounted)),
         network_from: None,
         storage: known().and_then(storage),
-        contention: known().and_then(|rates| contention(rates, handler)),
-        migration: guest.migration.clone(),
+        contention: known().and_then(|rates| contention(rates, contention_since)),
+        migration: migration.cloned(),
         rates: rates.cloned(),
     }
 }
 
 /// Returns `available − usable`: what the guest cannot give up.
-fn memory(memory: &GuestMemory) -> Part<MemoryUse> {
+fn memory_use(memory: &GuestMemory) -> Part<MemoryUse> {
     let (total, usable) = memory.available.zip(memory.usable).ok_or_else(no_balloon)?;
     let used = total.checked_sub(usable).filter(|_| total > 0);
     used.map(|used| MemoryUse { used, total }).ok_or_else(|| Box::new(Reason::BadAnswer.into()))
@@ -164,8 +192,7 @@ pub(super) fn uncounted_device(left_out: bool) -> Box<Missing> {
     Box::new(if left_out { Reason::TooLarge } else { Reason::NotReported }.into())
 }
 
-fn contention(rates: &GuestRates, handler: Option<&NodeHandler>) -> Part<u32> {
-    let since = handler.and_then(|handler| handler.contention_since);
+fn contention(rates: &GuestRates, since: Option<KubevirtVersion>) -> Part<u32> {
     rates.contention.ok_or_else(|| match since {
         Some(version) => {
             let version = format!("{}.{}", version.0, version.1);
@@ -192,6 +219,6 @@ fn no_balloon() -> Box<Missing> {
     Box::new(Missing { detail, fix, ..Missing::from(Reason::NotReported) })
 }
 
-fn failed(error: &SourceError) -> Missing {
-    fix::missing(error, fix::source(SourceId::VirtHandler, error.reason), None)
+pub(super) fn failed(error: &SourceError, source: SourceId) -> Missing {
+    fix::missing(error, fix::source(source, error.reason), None)
 }

@@ -300,9 +300,10 @@ impl ClusterState {
         for time in trusted_time.filter_map(|(_, receipt)| receipt.fresh_time(at)) {
             self.skews.add(SourceId::Prometheus, "", time, wall, disk_interval);
         }
+        let guests = self.scraped_guests(facts.guests, &before.guests, at);
         let peers = peers_by_node(&volumes);
         let (warnings, gaps, answered) = (facts.warnings, facts.gaps, Some(at));
-        self.prometheus = PrometheusRound { volumes, peers, instances, warnings, gaps, answered };
+        self.prometheus = PrometheusRound { volumes, peers, instances, guests, warnings, gaps, answered };
         self.source_status_mut(SourceId::Prometheus, None).succeeded(at);
     }
 

@@ -4,7 +4,31 @@
 use model::{
     activity::{GuestActivity, Origin, Traffic},
     figure::Missing,
+    reason::Reason,
 };
+
+/// Returns what the first source says whose sample is fresh, else the first that has one at all. If none has, the reason
+/// is that of the first source that is configured. Later sources are not looked at without need.
+pub fn first(
+    sources: impl IntoIterator<Item = Result<GuestActivity, Missing>>,
+) -> Result<GuestActivity, Missing> {
+    let (mut old, mut why): (Option<GuestActivity>, Option<Missing>) = (None, None);
+    for source in sources {
+        match source {
+            Ok(fresh) if !fresh.stale => return Ok(fresh),
+            Ok(stale) => drop(old.get_or_insert(stale)),
+            Err(missing) => {
+                let gives_way = |why: &Missing| {
+                    why.reason == Reason::NotConfigured && missing.reason != Reason::NotConfigured
+                };
+                if why.as_ref().is_none_or(gives_way) {
+                    why = Some(missing);
+                }
+            }
+        }
+    }
+    old.ok_or_else(|| why.unwrap_or_else(|| Reason::NotConfigured.into()))
+}
 
 /// Takes the traffic that the kubelet counts if no other source has any, or only an old one.
 pub fn with_network(

@@ -42,6 +42,7 @@ mod receipt;
 mod reports;
 mod row_limit;
 pub mod scope;
+mod scraped_guests;
 pub mod select;
 mod sharing;
 mod skew;

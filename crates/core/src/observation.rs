@@ -34,7 +34,7 @@ pub use self::{
     },
     samples::{
         ContainerUsage, Image, ImageStats, InstanceSample, PodMetricsFacts, PodStats, PrometheusFacts,
-        SummaryFacts, TapBytes, Uncounted, VolumeGap, VolumeRef, VolumeStats,
+        ScrapedGuest, ScrapedGuests, SummaryFacts, TapBytes, Uncounted, VolumeGap, VolumeRef, VolumeStats,
     },
 };
 use model::{
@@ -152,6 +152,8 @@ pub struct Targets {
     pub images: Arc<[Image]>,
     /// The claims and instances that exist or that a VM names; `None` while they are not known.
     pub names: Option<Arc<TrackedNames>>,
+    /// Nodes with running VMs that no virt-handler counts.
+    pub uncounted: Arc<[Box<str>]>,
 }
 
 /// A node whose kubelet should be asked.

@@ -19,6 +19,7 @@ use super::{
     pod_stats::LauncherStats,
     receipt::{Age, Receipt},
     row_limit::OmittedRows,
+    scraped_guests::ScrapedRound,
     sharing::Peers,
     skew::Skews,
     source_status::{SourceStatus, SourceStatuses},
@@ -57,6 +58,7 @@ pub(super) struct PrometheusRound {
     /// The volumes by the node of their kubelet, if the scrape names it.
     pub peers: HashMap<Box<str>, Peers>,
     pub instances: HashMap<Key, (InstanceSample, Receipt)>,
+    pub guests: ScrapedRound,
     pub warnings: Vec<Message>,
     /// Why a volume may be missing.
     pub gaps: Vec<VolumeGap>,

@@ -10,6 +10,8 @@ use super::{
     state::ClusterState,
 };
 use model::{
+    activity::Activity,
+    figure::Source,
     source::SourceId,
     vm::{Status, Vm},
 };
@@ -23,6 +25,7 @@ impl ClusterState {
             guests: self.guests_of(&running),
             images: self.images_of(&running),
             names: self.tracked_names(),
+            uncounted: uncounted(&running),
         }
     }
 
@@ -58,4 +61,16 @@ impl ClusterState {
         let images: BTreeSet<&Image> = claims.filter_map(image).collect();
         images.into_iter().cloned().collect()
     }
+}
+
+/// The nodes of these VMs on which virt-handler counts none of them now.
+fn uncounted(running: &[&Vm]) -> Arc<[Box<str>]> {
+    let is_counted = |vm: &Vm| match &vm.activity {
+        Activity::Known(known) => known.source == Source::VirtHandler && !known.stale,
+        Activity::Missing(_) => false,
+    };
+    let nodes: BTreeSet<&str> = running.iter().map(|vm| vm.summary.node.as_str()).collect();
+    let counted: BTreeSet<&str> =
+        running.iter().filter(|vm| is_counted(vm)).map(|vm| vm.summary.node.as_str()).collect();
+    nodes.difference(&counted).filter(|node| !node.is_empty()).map(|node| Box::from(*node)).collect()
 }

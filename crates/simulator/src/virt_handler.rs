@@ -26,6 +26,8 @@ use super::{
     tls::Identity,
 };
 
+pub use families::{FAMILIES, Family};
+pub use metrics::Sampled;
 pub use version::KubevirtVersion;
 
 /// The listeners of all virt-handlers, and their certificate.

@@ -1,3 +1,4 @@
 //! The whole pipeline against the simulated cluster.
 
 mod faults;
+mod guests;

@@ -151,6 +151,13 @@ pub struct Labels<'a> {
     pub node: Cow<'a, str>,
     #[serde(borrow, default)]
     pub instance: Cow<'a, str>,
+    /// What a series of a guest is about: an interface, a drive, or the number of a vCPU.
+    #[serde(borrow, default)]
+    pub interface: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub drive: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub id: Cow<'a, str>,
 }
 
 impl<'a> Answer<'a> {
@@ -187,15 +194,31 @@ impl Series<'_> {
     /// The server's `rate()` is not used, since it divides by its whole window: a guest that has run for a
     /// tenth of the window would seem to use a tenth.
     pub fn growth(&self) -> Option<(f64, u32)> {
-        let known =
-            |(seconds, value): &(f64, &str)| Some((*seconds, value.parse().ok().filter(|v| possible(*v))?));
-        let samples: Vec<(f64, f64)> = self.values.iter().filter_map(known).collect();
+        let samples = self.possible_samples();
         let window = samples.last()?.0 - samples.first()?.0;
         // A counter that fell was reset to 0.
         let grown =
             |pair: &[(f64, f64)]| if pair[1].1 < pair[0].1 { pair[1].1 } else { pair[1].1 - pair[0].1 };
         let growth: f64 = samples.windows(2).map(grown).sum();
         (window > 0.0).then(|| (growth / window, (window * 1000.0).round() as u32))
+    }
+
+    /// The same since the counter last fell: what it counted before and what it has counted since then are not
+    /// compared. `None` for a single sample since then.
+    pub fn steady_growth(&self) -> Option<(f64, u32)> {
+        let samples = self.possible_samples();
+        let fell = samples.windows(2).rposition(|pair| pair[1].1 < pair[0].1);
+        let steady = &samples[fell.map_or(0, |place| place + 1)..];
+        let (first, last) = (steady.first()?, steady.last()?);
+        let window = last.0 - first.0;
+        (window > 0.0).then(|| ((last.1 - first.1) / window, (window * 1000.0).round() as u32))
+    }
+
+    /// The samples that are amounts, in seconds.
+    fn possible_samples(&self) -> Vec<(f64, f64)> {
+        let known =
+            |(seconds, value): &(f64, &str)| Some((*seconds, value.parse().ok().filter(|v| possible(*v))?));
+        self.values.iter().filter_map(known).collect()
     }
 }
 
@@ -282,6 +305,24 @@ mod tests {
             let json = format!(r#"{{"metric":{{}},"values":[{samples}]}}"#);
             let series = Series::parse(&json).unwrap();
             assert_eq!(series.growth(), want, "{samples}");
+        }
+    }
+
+    #[test]
+    fn the_growth_of_a_guest_is_that_since_its_counter_fell() {
+        for (samples, want) in [
+            (r#"[10,"1"],[20,"3"],[30,"5"]"#, Some((0.2, 20_000))),
+            (r#"[10,"5"],[20,"900"],[30,"1"],[40,"4"]"#, Some((0.3, 10_000))),
+            (r#"[10,"5"],[20,"900"],[30,"1"]"#, None),
+            (r#"[10,"5"],[20,"1"],[30,"0"],[50,"1"]"#, Some((0.05, 20_000))),
+            (r#"[10,"5"],[20.5,"5"]"#, Some((0.0, 10_500))),
+            (r#"[10,"1"],[20,"NaN"],[30,"-5"],[40,"4"]"#, Some((0.1, 30_000))),
+            (r#"[10,"1"]"#, None),
+            (r#"[10,"1"],[10,"2"]"#, None),
+            ("", None),
+        ] {
+            let json = format!(r#"{{"metric":{{}},"values":[{samples}]}}"#);
+            assert_eq!(Series::parse(&json).unwrap().steady_growth(), want, "{samples}");
         }
     }
 

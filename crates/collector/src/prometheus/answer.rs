@@ -3,6 +3,7 @@
 //! capacity of another.
 
 mod bounds;
+mod guests;
 mod part;
 mod rates;
 #[cfg(test)]
@@ -10,13 +11,14 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
+pub use self::{
+    guests::{Guests, guests},
+    part::{MOST_THINGS, Part},
+    rates::{Cpu, cpu},
+};
 use self::{
     part::{ABSURD, MOST_TEXT, remarks, trusted_first},
     rates::Rate,
-};
-pub use self::{
-    part::{MOST_THINGS, Part},
-    rates::{Cpu, cpu},
 };
 use super::identity::{Foreign, NameLabel, Scope};
 use crate::k8s::prometheus::{Answer, Series};

@@ -7,6 +7,7 @@
 
 pub(super) mod answer;
 mod api;
+mod guests;
 pub(super) mod identity;
 mod oversized;
 mod query;
@@ -21,6 +22,7 @@ pub use self::range::PrometheusHistory;
 use self::{
     answer::{MEMORY, Part, Scrapes, VOLUMES},
     api::{CREDENTIALS, PlainQueries, open, scope, site},
+    guests::GuestPoll,
     identity::{NameLabel, Scope},
     oversized::OversizedNamespaces,
     query::Queries,
@@ -46,7 +48,7 @@ use model::{
     source::SourceId,
 };
 use wukong_core::observation::{
-    Observation, PrometheusFacts, SourceError, Targets, VolumeGap, VolumeRef, VolumeStats,
+    Observation, PrometheusFacts, ScrapedGuests, SourceError, Targets, VolumeGap, VolumeRef, VolumeStats,
 };
 
 /// How many remarks of a server are shown, and how many namespaces with series that are not trusted.
@@ -63,6 +65,7 @@ pub struct Prometheus {
     targets: watch::Receiver<Targets>,
     /// `None` if it is not a source of disk figures.
     disks: Option<Disks>,
+    guests: GuestPoll,
 }
 
 /// The volumes of the last answer. They stay valid until the next one, since each has its own time.
@@ -90,6 +93,7 @@ impl Prometheus {
             oversized: OversizedNamespaces::default(),
             targets,
             disks: is_disk_source.then(|| Disks::new(collect.disk_interval)),
+            guests: GuestPoll::new(collect.disk_interval),
             config,
         }
     }
@@ -98,22 +102,29 @@ impl Prometheus {
     async fn ask(&mut self) -> Result<PrometheusFacts, Failure> {
         self.scope.names = self.targets.borrow().names.clone();
         let api = open(&mut self.site, &self.config, &self.scope, &self.plain, &self.oversized).await?;
-        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope };
+        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope, nodes: &[] };
+        let nodes = self.targets.borrow().uncounted.clone();
         let started = Instant::now();
         let volumes = async {
             let due = self.disks.as_ref().is_some_and(|disks| disks.due <= started);
             if due { Some(api.family(&queries, VOLUMES, NameLabel::Claim).await) } else { None }
         };
-        let (memory, cpu, volumes) =
-            tokio::join!(api.family(&queries, MEMORY, NameLabel::Instance), api.cpu(&queries), volumes);
+        let (memory, cpu, volumes, guests) = tokio::join!(
+            api.family(&queries, MEMORY, NameLabel::Instance),
+            api.cpu(&queries),
+            volumes,
+            self.guests.ask(&api, (&self.config, &self.scope), &nodes, started)
+        );
         let mut tally = Tally::default();
         let memory = answer::newest(tally.count(key!(collect.memory), memory, &self.site));
         let cpu = tally.count(key!(collect.cpu), cpu, &self.site);
         if let Some(volumes) = volumes {
             self.take_volumes(volumes, started, &mut tally);
         }
+        self.guests.take(guests, &mut tally, &self.site, started);
         let warnings = tally.end()?;
-        Ok(self.facts(memory, cpu, warnings))
+        let guests = self.guests.known(&nodes);
+        Ok(PrometheusFacts { guests, ..self.facts(memory, cpu, warnings) })
     }
 
     /// Takes over the volumes of a round. A volume without one of its metrics would be taken for another kind
@@ -177,6 +188,7 @@ impl Prometheus {
             volumes: disks.found,
             gaps: self.disks.as_ref().map(|disks| disks.gaps.clone()).unwrap_or_default(),
             instances: answer::instances(memory.found, cpu.found),
+            guests: ScrapedGuests::default(),
             warnings,
         }
     }

@@ -11,14 +11,16 @@ use wukong_core::long_term::VmSelection;
 /// How far back samples are requested: two scrapes at the slowest common interval (one minute). At the
 /// fastest (15 s), the answer for 10,000 claims still fits.
 const SAMPLES: &str = "3m";
-/// Bytes of the claims that one query names. Proxies refuse longer URLs; in that case all claims of the
-/// namespace are requested.
+/// Bytes of the claims or nodes that one query names. Proxies refuse longer URLs; in that case all claims of the
+/// namespace, or all nodes, are requested.
 const LONGEST_LIST: usize = 4 << 10;
 
 /// Builds the queries for one Prometheus.
 pub struct Queries<'a> {
     pub matchers: &'a [(String, String)],
     pub scope: &'a Scope,
+    /// The nodes of which samples are wanted; empty means all.
+    pub nodes: &'a [Box<str>],
 }
 
 /// The queries for the samples of one metric.
@@ -70,7 +72,10 @@ impl Queries<'_> {
     }
 
     fn select(&self, metric: &str, place: &[String]) -> String {
-        format!("{}[{SAMPLES}]", self.selector(metric, place))
+        let nodes = (!self.nodes.is_empty()).then(|| matcher("node", self.nodes));
+        let nodes = nodes.filter(|nodes| nodes.len() <= LONGEST_LIST);
+        let all: Vec<String> = place.iter().cloned().chain(nodes).collect();
+        format!("{}[{SAMPLES}]", self.selector(metric, &all))
     }
 
     /// The range queries for the history of one VM or of all.

@@ -67,7 +67,8 @@ impl PrometheusHistory {
 
     async fn begin(&mut self, question: Question, tasks: &mut JoinSet<Option<AnsweredQuestion>>) {
         let Question { of, times, reply, .. } = question;
-        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.range_queries(&of);
+        let queries =
+            Queries { matchers: &self.config.matchers, scope: &self.scope, nodes: &[] }.range_queries(&of);
         let api =
             match open(&mut self.site, &self.config, &self.scope, &self.plain, &Default::default()).await {
                 Ok(api) => api,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream};
 use parking_lot::Mutex;
 
 use super::{
@@ -13,10 +13,15 @@ use super::{
     oversized,
     query::{self, Queries},
 };
-use crate::{budget::Lease, error::Failure, outside::FetchOutcome, poll::decode_apart};
+use crate::{
+    budget::Lease, error::Failure, outside::FetchOutcome, poll::decode_apart, virt_handler::names::Family,
+};
 
 /// How many oversized namespaces one round may find in the answers for one metric.
 const MOST_LEARNED: usize = 4;
+
+/// Queries for guests that are sent at the same time.
+const GUESTS_AT_ONCE: usize = 4;
 
 /// The combined results of the queries of one part.
 #[derive(Default)]
@@ -100,6 +105,32 @@ impl Api {
         self.metric(queries, query::CPU, answer::cpu, &gathered, Part::merge_rates).await;
         let mut gathered = gathered.into_inner();
         self.oversized(queries, query::CPU, answer::cpu, &mut gathered, Part::merge_rates_last).await;
+        gathered.with_crowding()
+    }
+
+    /// Queries what guests do, a few families at a time: there are many, and each is as large as that of CPU.
+    pub async fn guests(
+        &self,
+        queries: &Queries<'_>,
+        families: &[&'static Family],
+    ) -> Gathered<answer::Guests> {
+        let decode = |family: &'static Family| {
+            move |answer: &[u8], scope: &Scope| answer::guests(answer, family, scope)
+        };
+        let gathered = Mutex::default();
+        let ask = async |family: &&'static Family| {
+            let family = *family;
+            let merge = |part: &mut Part<answer::Guests>, other| part.merge_guests(other, family);
+            self.metric(queries, &family.metric(), decode(family), &gathered, merge).await;
+        };
+        stream::iter(families).for_each_concurrent(GUESTS_AT_ONCE, ask).await;
+        let mut gathered = gathered.into_inner();
+        for family in families.iter().copied() {
+            let merge = |part: &mut Part<answer::Guests>, other, namespace: &str| {
+                part.merge_guests_last(other, family, namespace);
+            };
+            self.oversized(queries, &family.metric(), decode(family), &mut gathered, merge).await;
+        }
         gathered.with_crowding()
     }
 

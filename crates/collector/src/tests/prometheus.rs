@@ -1,6 +1,7 @@
 //! Prometheus: the queries of a round, and how they fail.
 
 mod failures;
+mod guests;
 mod history;
 mod oversized;
 

@@ -8,7 +8,7 @@
 pub mod answer;
 mod ask;
 mod discover;
-mod names;
+pub mod names;
 mod series;
 mod status;
 mod trust;

@@ -123,10 +123,34 @@ pub const FAMILIES: &[Family] = &[
 ];
 
 impl Family {
+    /// Its whole name.
+    pub fn metric(&self) -> String {
+        [PREFIX, self.name].concat()
+    }
+
     /// Whether this version has the family.
     pub fn is_in(&self, version: KubevirtVersion) -> bool {
         self.first <= version && self.last.is_none_or(|last| version <= last)
     }
+}
+
+/// The newest version: it has what no later version has renamed.
+pub const NEWEST: KubevirtVersion = KubevirtVersion(u32::MAX, 0);
+/// The version before most families were renamed.
+pub const OLD: KubevirtVersion = V1_0;
+
+/// The families of a version that make the rates of a whole guest, which Prometheus is asked for.
+pub fn of_whole_guests(version: KubevirtVersion) -> impl Iterator<Item = &'static Family> {
+    const BEGINNINGS: [&str; 6] = [
+        "network_receive_bytes_",
+        "network_transmit_bytes_",
+        "storage_",
+        "vcpu_delay_",
+        "memory_swap_",
+        "memory_pgmajfault",
+    ];
+    let is_wanted = |family: &&Family| BEGINNINGS.iter().any(|beginning| family.name.starts_with(beginning));
+    FAMILIES.iter().filter(is_wanted).filter(move |family| family.is_in(version))
 }
 
 /// Returns the family with this name, which is without [`PREFIX`].
@@ -202,6 +226,18 @@ mod tests {
             assert_eq!(places(version), new, "{version:?}");
         }
         assert_eq!((old.len(), new.len()), (23, 28));
+    }
+
+    #[test]
+    fn few_families_make_the_rates_of_a_whole_guest() {
+        let names = |version| of_whole_guests(version).map(|family| family.name).collect::<Vec<_>>();
+        assert_eq!((names(OLD).len(), names(NEWEST).len()), (11, 12));
+        assert!(names(NEWEST).contains(&"vcpu_delay_seconds_total"));
+        assert!(names(OLD).contains(&"storage_read_times_ms_total"));
+        assert_eq!(
+            find(b"vcpu_delay_seconds_total").unwrap().metric(),
+            "kubevirt_vmi_vcpu_delay_seconds_total"
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What sources measured: of pods, volumes, instances and images.
 
-use super::{error::SourceError, key::Key};
-use model::{Millis, figure::Source, message::Message, pressure::Pressure};
+use std::sync::Arc;
+
+use super::{error::SourceError, guests::KubevirtVersion, key::Key};
+use model::{Millis, figure::Source, message::Message, pressure::Pressure, rates::GuestRates};
 
 /// One item of a PodMetrics list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,8 +104,31 @@ pub struct PrometheusFacts {
     pub gaps: Vec<VolumeGap>,
     /// `kubevirt_vmi_*`.
     pub instances: Vec<InstanceSample>,
+    pub guests: ScrapedGuests,
     /// The server's warnings, and which part of the round failed, described for people.
     pub warnings: Vec<Message>,
+}
+
+/// What guests do, of nodes whose virt-handler cannot be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScrapedGuests {
+    pub guests: Arc<[ScrapedGuest]>,
+    /// Why guests may be missing.
+    pub gap: Option<SourceError>,
+    /// See [`GuestsFacts`](super::GuestsFacts).
+    pub contention_since: Option<KubevirtVersion>,
+}
+
+/// The rates of one guest on one node, from counters that virt-handler exports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScrapedGuest {
+    pub instance: Key,
+    pub node: Box<str>,
+    pub at: Millis,
+    /// See [`VolumeStats::trusted_time`].
+    pub trusted_time: bool,
+    /// `None` if there is only one sample since it started over.
+    pub rates: Option<Arc<GuestRates>>,
 }
 
 /// Volumes that an answer may lack: those of `namespaces`, or of any namespace if the list is empty.

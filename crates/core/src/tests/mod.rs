@@ -22,6 +22,7 @@ mod problems;
 mod property;
 mod row_limit;
 mod scope;
+mod scraped_guests;
 mod sharing;
 mod sources;
 mod usage;

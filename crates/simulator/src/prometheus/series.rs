@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use super::selector::Selector;
 use crate::{
+    KubevirtVersion,
     clock::{DAY, MINUTE, Millis, SECOND, millis},
     figures::{self, Scrape, disk_figures},
     guest::{Guest, Launcher},
     load::{self, VolumeFigures},
+    node::Node,
+    virt_handler::{FAMILIES, Family, Sampled},
     world::{Pace, SimulatedCluster},
 };
 
@@ -49,6 +52,8 @@ enum Measure {
     Volume(Arc<Guest>, usize, OfVolume),
     Memory(Arc<Guest>, OfGuest),
     Cpu(Arc<Guest>),
+    /// The family, the guest on its node, and the labels beside those of the guest.
+    Handler(&'static Family, Arc<Guest>, Arc<Node>, String),
 }
 
 /// The memory figures of a guest, in bytes.
@@ -63,6 +68,11 @@ impl SimulatedCluster {
     pub fn series(&self, selector: &Selector) -> Vec<Series> {
         let mut found = Vec::new();
         let wanted = |name: &str| selector.allows("__name__", name);
+        let families: Vec<_> =
+            FAMILIES.iter().map(|family| (["kubevirt_vmi_", family.0].concat(), family)).collect();
+        let has_own = |name: &str| name == CPU || GUESTS.iter().any(|(own, _)| *own == name);
+        let families: Vec<_> =
+            families.into_iter().filter(|(name, _)| wanted(name) && !has_own(name)).collect();
         for guest in self.guests().iter().filter(|guest| selector.allows("namespace", &guest.namespace)) {
             let running = guest.launchers.iter().filter(|pod| self.is_scraped(pod));
             for pod in running {
@@ -75,6 +85,9 @@ impl SimulatedCluster {
                 let cpu = wanted(CPU).then(|| (CPU, Measure::Cpu(guest.clone())));
                 let all = memory.chain(cpu);
                 found.extend(all.map(|(name, measure)| self.of_guest(guest, holder, name, measure)));
+                let counted =
+                    families.iter().flat_map(|(name, family)| self.counted(guest, holder, name, family));
+                found.extend(counted);
             }
         }
         found.retain(|series| selector.matches(&series.labels));
@@ -110,7 +123,27 @@ impl SimulatedCluster {
         })
     }
 
-    fn of_guest(&self, guest: &Guest, pod: &Launcher, name: &'static str, measure: Measure) -> Series {
+    /// The series of one family that virt-handler counts of a guest.
+    fn counted(
+        &self,
+        guest: &Arc<Guest>,
+        pod: &Launcher,
+        name: &str,
+        family: &'static Family,
+    ) -> Vec<Series> {
+        let Some(node) = self.node(&pod.node) else { return Vec::new() };
+        let values = values(family, guest, &node, self.clock.now()).into_iter();
+        let series = values.map(|(own, _)| {
+            let measure = Measure::Handler(family, guest.clone(), node.clone(), own.clone());
+            let mut series = self.of_guest(guest, pod, name, measure);
+            series.labels.extend(labels(&own));
+            series.labels.sort();
+            series
+        });
+        series.collect()
+    }
+
+    fn of_guest(&self, guest: &Guest, pod: &Launcher, name: &str, measure: Measure) -> Series {
         let handler = crate::PlainPod::virt_handler(&pod.node).name;
         let labels = vec![
             ("__name__", name.to_owned()),
@@ -212,7 +245,7 @@ impl Series {
     fn since(&self) -> Millis {
         match &self.measure {
             Measure::Volume(guest, ..) | Measure::Memory(guest, _) => guest.started,
-            Measure::Cpu(guest) => guest.on_node_since(),
+            Measure::Cpu(guest) | Measure::Handler(_, guest, ..) => guest.on_node_since(),
         }
     }
 
@@ -224,8 +257,25 @@ impl Series {
             }
             Measure::Memory(guest, of) => Some(of(&figures_of(guest, at))),
             Measure::Cpu(guest) => Some(seconds(guest, self.counts_from(at), at)),
+            Measure::Handler(family, guest, node, own) => {
+                let mut values = values(family, guest, node, at).into_iter();
+                values.find(|(labels, _)| labels == own).map(|(_, value)| value)
+            }
         }
     }
+}
+
+/// The values of a family of one guest, with the labels beside those of the guest.
+fn values(family: &Family, guest: &Guest, node: &Node, at: Millis) -> Vec<(String, f64)> {
+    let mut values = Vec::new();
+    (family.2)(&Sampled::new(guest, node, KubevirtVersion::default(), at), &mut values);
+    values
+}
+
+/// Splits `interface="default",`.
+fn labels(text: &str) -> impl Iterator<Item = (String, String)> {
+    let labels = text.split_terminator("\",").filter_map(|label| label.split_once("=\""));
+    labels.map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
 /// CPU seconds that a guest used between two times.

@@ -67,7 +67,8 @@ fn labels(node: &str, guest: &Arc<Guest>) -> String {
 }
 
 impl<'a> Sampled<'a> {
-    fn new(guest: &'a Guest, node: &'a Node, version: KubevirtVersion, now: Millis) -> Self {
+    /// The guest on this node at `now`.
+    pub fn new(guest: &'a Guest, node: &'a Node, version: KubevirtVersion, now: Millis) -> Self {
         let memory = guest.memory_bytes();
         // As in the series that Prometheus has of the same guest.
         let available = memory - memory / 30;

@@ -101,7 +101,7 @@ impl Victim {
     /// Requests of one round.
     pub(super) fn requests(self) -> u64 {
         match self {
-            Self::Prometheus => 16,
+            Self::Prometheus => 2 * (4 + 4 + 12),
             Self::Ceph => 4,
             Self::Kubelet | Self::DirectKubelet | Self::Guests => 2,
             Self::ApiServer => 10 + 1 + 2 + 2,

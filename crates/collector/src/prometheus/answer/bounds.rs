@@ -7,7 +7,7 @@ use std::{
     ops::AddAssign,
 };
 
-use super::{Cpu, MOST_TEXT, MOST_THINGS, Part, Scrapes, text_bytes};
+use super::{Cpu, Guests, MOST_TEXT, MOST_THINGS, Part, Scrapes, text_bytes};
 
 /// How many namespaces are left out by name. With more, all that are not trusted are left out.
 const MOST_CROWDING: usize = 16;
@@ -38,6 +38,15 @@ impl Bounded for Cpu {
         self.retain(|key, rate| {
             let text = key.namespace.len() + key.name.len();
             keep(Entry { namespace: &key.namespace, text, is_trusted: rate.trusted_time })
+        });
+    }
+}
+
+impl Bounded for Guests {
+    fn retain_entries(&mut self, mut keep: impl FnMut(Entry<'_>) -> bool) {
+        self.by_guest.retain(|(key, node), grown| {
+            let text = key.namespace.len() + key.name.len() + node.len();
+            keep(Entry { namespace: &key.namespace, text, is_trusted: grown.has_trusted })
         });
     }
 }

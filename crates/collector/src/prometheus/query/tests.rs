@@ -18,11 +18,11 @@ fn scope(ours: Option<&[String]>) -> Scope {
 }
 
 fn range_queries(matchers: &[(String, String)], ours: Option<&[String]>, of: &VmSelection) -> RangeQueries {
-    Queries { matchers, scope: &scope(ours) }.range_queries(of)
+    Queries { matchers, scope: &scope(ours), nodes: &[] }.range_queries(of)
 }
 
 fn samples(matchers: &[(String, String)], scope: &Scope) -> Vec<String> {
-    let Samples { own, moved } = Queries { matchers, scope }.samples(CPU, &[]);
+    let Samples { own, moved } = Queries { matchers, scope, nodes: &[] }.samples(CPU, &[]);
     [own].into_iter().chain(moved).collect()
 }
 
@@ -66,10 +66,20 @@ fn namespaces_that_are_apart_are_in_no_query_for_all() {
         ),
     ] {
         let scope = scope(ours.as_ref().map(<[String; 2]>::as_slice));
-        let queries = Queries { matchers: &[], scope: &scope };
+        let queries = Queries { matchers: &[], scope: &scope, nodes: &[] };
         assert_eq!(queries.samples(CPU, &apart).own, all);
         assert_eq!(queries.samples_of(CPU, "evil"), alone);
     }
+}
+
+#[test]
+fn samples_of_some_nodes_are_asked_for_by_their_names() {
+    let scope = scope(None);
+    let query = |nodes: &[Box<str>]| Queries { matchers: &[], scope: &scope, nodes }.samples(CPU, &[]).own;
+    assert_eq!(query(&["n1".into()]), format!(r#"{CPU}{{node="n1"}}[3m]"#));
+    assert_eq!(query(&["n1".into(), "n.2".into()]), format!(r#"{CPU}{{node=~"n1|n\\.2"}}[3m]"#));
+    let many: Vec<Box<str>> = (0..1000).map(|n| format!("node-{n}").into()).collect();
+    assert_eq!(query(&many), format!("{CPU}[3m]"), "a longer list is left out");
 }
 
 #[test]
