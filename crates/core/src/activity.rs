@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::{
     choose,
     counted_guests::NodeHandler,
+    dependencies::Dependencies,
     fix,
     observation::{GuestMemory, InstanceFacts, KubevirtVersion, SourceError},
     pods::Pod,
-    receipt::Age,
     state::ClusterState,
+    touched::Name,
 };
 use i18n::msg;
 use model::{
-    Millis,
     activity::{Activity, GuestActivity, MemoryUse, MigrationProgress, Origin, Part, Storage, Swap, Traffic},
     figure::{Basis, Missing, Sample, Source, Unit},
     rates::GuestRates,
@@ -29,12 +29,14 @@ impl ClusterState {
         instance: Option<&InstanceFacts>,
         pod: Option<&Pod>,
         running: bool,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> Activity {
         let sources: [&dyn Fn() -> Result<GuestActivity, Missing>; 2] =
-            [&|| self.counted(instance, running, now), &|| self.scraped(instance, running, now)];
+            [&|| self.counted(instance, running, dependencies), &|| {
+                self.scraped(instance, running, dependencies)
+            }];
         let counted = choose::first(sources.into_iter().map(|ask| ask()));
-        let kubelet = || self.kubelet_traffic(pod?, uncounted_interfaces(instance?), now);
+        let kubelet = || self.kubelet_traffic(pod?, uncounted_interfaces(instance?), dependencies);
         match choose::with_network(counted, kubelet) {
             Ok(activity) => Activity::Known(Box::new(activity)),
             Err(missing) => Activity::Missing(Box::new(missing)),
@@ -46,7 +48,7 @@ impl ClusterState {
         &self,
         instance: Option<&InstanceFacts>,
         running: bool,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> Result<GuestActivity, Missing> {
         if !running {
             return Err(Reason::NotRunning.into());
@@ -56,13 +58,14 @@ impl ClusterState {
             return Err(Missing { fix, ..Missing::from(Reason::NotConfigured) });
         }
         let instance = instance.ok_or(Reason::NotReported)?;
+        dependencies.note(Name::Node(&instance.node_name));
         let handler = self.counted_guests.node(&instance.node_name);
         let denial =
             self.current_error(SourceId::VirtHandler).filter(|error| error.reason == Reason::Forbidden);
         let guest = self.counted_guests.guest(instance);
         let guest = guest.filter(|_| denial.is_none()).ok_or_else(|| self.uncounted(handler, instance))?;
         let at = guest.tracker.last().at;
-        let age = Age::new(now, at, self.limits.disk_interval);
+        let age = dependencies.age(at, self.limits.disk_interval);
         if age.expired {
             let error = handler
                 .and_then(|handler| handler.error.as_ref())

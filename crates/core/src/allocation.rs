@@ -2,10 +2,12 @@
 //! now, then what KubeVirt would start the VM with.
 
 use super::{
+    dependencies::Dependencies,
     fix,
     inventory::Entry,
     observation::{At, InstancetypeFacts, InstancetypeRef, VmFacts},
     state::ClusterState,
+    touched::Name,
 };
 use i18n::msg;
 use model::{figure::Missing, quantity::Quantity, reason::Reason, source::SourceId};
@@ -25,7 +27,7 @@ pub(super) struct Allocation<'a> {
 }
 
 impl ClusterState {
-    pub(super) fn allocation<'a>(&'a self, entry: &Entry<'a>) -> Allocation<'a> {
+    pub(super) fn allocation<'a>(&'a self, entry: &Entry<'a>, dependencies: &Dependencies) -> Allocation<'a> {
         if let Some(wukong) = entry.wukong {
             return Allocation::new(wukong.cpu.filter(|cores| *cores > 0), &wukong.memory);
         }
@@ -39,7 +41,7 @@ impl ClusterState {
         };
         match &vm.instancetype {
             None => either(vm.vcpus, &vm.memory),
-            Some(named) => match self.instancetype(vm, named) {
+            Some(named) => match self.instancetype(vm, named, dependencies) {
                 Ok(found) => either(found.vcpus, &found.memory),
                 Err(missing) => Allocation { gap: Some(Box::new(missing)), ..either(None, "") },
             },
@@ -49,7 +51,12 @@ impl ClusterState {
     /// Returns the instance type of a VirtualMachine as the VM starts with it. KubeVirt starts the VM with
     /// the copy in its ControllerRevision, even if the object has changed since (pkg/instancetype/find of
     /// KubeVirt). ControllerRevisions are not read.
-    fn instancetype(&self, vm: &VmFacts, named: &InstancetypeRef) -> Result<&InstancetypeFacts, Missing> {
+    fn instancetype(
+        &self,
+        vm: &VmFacts,
+        named: &InstancetypeRef,
+        dependencies: &Dependencies,
+    ) -> Result<&InstancetypeFacts, Missing> {
         let (id, namespace, all) = match named.cluster {
             true => (SourceId::ClusterInstancetypes, "", &self.cluster_instancetypes),
             false => (SourceId::Instancetypes, vm.namespace.as_str(), &self.instancetypes),
@@ -60,6 +67,7 @@ impl ClusterState {
             return Err(missing(msg!(size.inferred), fix));
         }
         let (name, revision) = (named.name.as_str(), named.revision.as_str());
+        dependencies.note(Name::Instancetype(namespace, name));
         let Some(found) = all.get(&At(namespace, name)) else {
             let status = self.source_status(id, &vm.namespace);
             return Err(match status.and_then(|status| status.error.as_ref()) {

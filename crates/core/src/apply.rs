@@ -5,16 +5,19 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     containers,
+    dirty::Subject,
     kubelet::NodeVolumes,
+    objects::Objects,
     observation::{
-        Change, Filesystem, ImageStats, InstanceSample, Key, Named, Observation, PodFacts, PodMetricsFacts,
-        PrometheusFacts, ReviewFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
+        Change, Filesystem, ImageStats, InstanceFacts, InstanceSample, Key, Named, Observation, PodFacts,
+        PodMetricsFacts, PrometheusFacts, ReviewFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
     },
     pods::mounted_claims,
     receipt::Receipt,
     sharing::Peers,
     source_status::SourceStatuses,
-    state::{ClusterState, FORGET_AFTER, Images, Objects, PodSample, PodSamples, PrometheusRound},
+    state::{ClusterState, FORGET_AFTER, Images, PodSample, PodSamples, PrometheusRound},
+    touched::Name,
     usage::LONGEST_WINDOW,
 };
 use i18n::msg;
@@ -28,38 +31,53 @@ const MOST_SAMPLES: usize = 100_000;
 const MOST_OF_UNKNOWN_PODS: usize = 64;
 
 /// Limit of the bytes kept for volumes of unverified claims, of all nodes together. The 30,000 claims of 10,000 VMs
-/// take 9 MB; a node that invents 8192 claims with the longest names, 10 MB.
+/// take 12 MB; a node that invents 8192 claims with the longest names, 11 MB.
 pub(super) const MOST_UNVERIFIED_BYTES: usize = 24 << 20;
 
 impl ClusterState {
     /// Applies one observation. Its times are those of the steady clock.
     pub fn apply(&mut self, observation: Observation) {
+        let subject = Subject::of(&observation);
+        self.touch(&subject);
+        self.apply_untouched(observation);
+        self.touch(&subject);
+    }
+
+    fn apply_untouched(&mut self, observation: Observation) {
+        let Self { source_statuses: statuses, touched, .. } = self;
         match observation {
             Observation::Wukongs(change) => {
-                apply_change(&mut self.wukongs, &mut self.source_statuses, SourceId::Wukongs, change)
+                self.wukongs.apply(succeed(statuses, SourceId::Wukongs, change), touched);
             }
             Observation::VirtualMachines(change) => {
-                apply_change(&mut self.vms, &mut self.source_statuses, SourceId::VirtualMachines, change);
+                self.vms.apply(succeed(statuses, SourceId::VirtualMachines, change), touched);
             }
-            Observation::Instances(change) => {
-                let changed = match &change {
-                    Change::Applied { item, .. } => Some(item.key()),
-                    Change::Replaced { .. } | Change::Deleted { .. } => None,
-                };
-                let gone = matches!(change, Change::Deleted { .. });
-                apply_change(&mut self.instances, &mut self.source_statuses, SourceId::Instances, change);
-                if !gone {
-                    self.assign_disks(changed.as_ref());
-                }
-            }
+            Observation::Instances(change) => self.apply_instances(change),
             Observation::Migrations(change) => {
-                apply_change(&mut self.migrations, &mut self.source_statuses, SourceId::Migrations, change);
+                self.migrations.apply(succeed(statuses, SourceId::Migrations, change), touched);
             }
             Observation::Pods(change) => {
-                apply_change(&mut self.pods, &mut self.source_statuses, SourceId::Pods, change)
+                self.pods.apply(succeed(statuses, SourceId::Pods, change), touched);
             }
             Observation::Claims(change) => {
-                apply_change(&mut self.claims, &mut self.source_statuses, SourceId::Claims, change)
+                self.claims.apply(succeed(statuses, SourceId::Claims, change), touched);
+            }
+            Observation::PersistentVolumes(change) => {
+                self.persistent_volumes
+                    .apply(succeed(statuses, SourceId::PersistentVolumes, change), touched);
+            }
+            Observation::LonghornVolumes(change) => {
+                self.longhorn.apply(succeed(statuses, SourceId::Longhorn, change), touched);
+            }
+            Observation::Nodes(change) => {
+                self.nodes.apply(succeed(statuses, SourceId::Nodes, change), touched);
+            }
+            Observation::ClusterInstancetypes(change) => {
+                self.cluster_instancetypes
+                    .apply(succeed(statuses, SourceId::ClusterInstancetypes, change), touched);
+            }
+            Observation::Instancetypes(change) => {
+                self.instancetypes.apply(succeed(statuses, SourceId::Instancetypes, change), touched);
             }
             Observation::WatchAlive { source, namespace, at } => {
                 self.source_status_mut(source, namespace).alive(at)
@@ -78,40 +96,25 @@ impl ClusterState {
             Observation::HandlersFound { at } => {
                 self.source_status_mut(SourceId::VirtHandler, None).succeeded(at);
             }
-            Observation::PersistentVolumes(change) => {
-                apply_change(
-                    &mut self.persistent_volumes,
-                    &mut self.source_statuses,
-                    SourceId::PersistentVolumes,
-                    change,
-                );
-            }
-            Observation::LonghornVolumes(change) => {
-                apply_change(&mut self.longhorn, &mut self.source_statuses, SourceId::Longhorn, change);
-            }
-            Observation::Nodes(change) => {
-                apply_change(&mut self.nodes, &mut self.source_statuses, SourceId::Nodes, change)
-            }
-            Observation::ClusterInstancetypes(change) => apply_change(
-                &mut self.cluster_instancetypes,
-                &mut self.source_statuses,
-                SourceId::ClusterInstancetypes,
-                change,
-            ),
-            Observation::Instancetypes(change) => {
-                apply_change(
-                    &mut self.instancetypes,
-                    &mut self.source_statuses,
-                    SourceId::Instancetypes,
-                    change,
-                );
-            }
             Observation::Risk { source, detail } => drop(self.risks.insert(source, detail)),
             Observation::Took { source, millis } => self.latencies.entry(source).or_default().add(millis),
             Observation::Prometheus { at, result } => self.apply_prometheus(at, result),
             Observation::Filesystems { instance, at, result } => self.apply_filesystems(instance, at, result),
             Observation::Ceph { at, result } => self.apply_images(at, result),
             Observation::AccessReviews(facts) => self.apply_reviews(facts),
+        }
+    }
+
+    fn apply_instances(&mut self, change: Change<InstanceFacts>) {
+        let changed = match &change {
+            Change::Applied { item, .. } => Some(item.key()),
+            Change::Replaced { .. } | Change::Deleted { .. } => None,
+        };
+        let gone = matches!(change, Change::Deleted { .. });
+        let change = succeed(&mut self.source_statuses, SourceId::Instances, change);
+        self.instances.apply(change, &mut self.touched);
+        if !gone {
+            self.assign_disks(changed.as_ref());
         }
     }
 
@@ -124,18 +127,19 @@ impl ClusterState {
     }
 
     fn forget(&mut self, source: SourceId, namespace: Option<&str>) {
+        let touched = &mut self.touched;
         match source {
-            SourceId::Wukongs => clear(&mut self.wukongs, namespace),
-            SourceId::VirtualMachines => clear(&mut self.vms, namespace),
-            SourceId::Instances => clear(&mut self.instances, namespace),
-            SourceId::Migrations => clear(&mut self.migrations, namespace),
-            SourceId::Pods => clear(&mut self.pods, namespace),
-            SourceId::Claims => clear(&mut self.claims, namespace),
-            SourceId::PersistentVolumes => clear(&mut self.persistent_volumes, namespace),
-            SourceId::Longhorn => clear(&mut self.longhorn, namespace),
-            SourceId::Nodes => clear(&mut self.nodes, namespace),
-            SourceId::ClusterInstancetypes => clear(&mut self.cluster_instancetypes, namespace),
-            SourceId::Instancetypes => clear(&mut self.instancetypes, namespace),
+            SourceId::Wukongs => self.wukongs.clear(namespace, touched),
+            SourceId::VirtualMachines => self.vms.clear(namespace, touched),
+            SourceId::Instances => self.instances.clear(namespace, touched),
+            SourceId::Migrations => self.migrations.clear(namespace, touched),
+            SourceId::Pods => self.pods.clear(namespace, touched),
+            SourceId::Claims => self.claims.clear(namespace, touched),
+            SourceId::PersistentVolumes => self.persistent_volumes.clear(namespace, touched),
+            SourceId::Longhorn => self.longhorn.clear(namespace, touched),
+            SourceId::Nodes => self.nodes.clear(namespace, touched),
+            SourceId::ClusterInstancetypes => self.cluster_instancetypes.clear(namespace, touched),
+            SourceId::Instancetypes => self.instancetypes.clear(namespace, touched),
             SourceId::PodMetrics
             | SourceId::Kubelet
             | SourceId::VirtHandler
@@ -162,10 +166,14 @@ impl ClusterState {
         }
         let forget_before = at - FORGET_AFTER * self.limits.metrics_interval;
         let crowded = self.metrics.len() > MOST_SAMPLES;
-        self.metrics.retain(|_, received| match crowded {
-            true => received.last_reported == at,
-            false => received.last.map_or(received.last_reported, |last| last.receipt.first) >= forget_before,
-        });
+        let is_old = |samples: &PodSamples| match crowded {
+            true => samples.last_reported != at,
+            false => samples.last.map_or(samples.last_reported, |last| last.receipt.first) < forget_before,
+        };
+        let old = self.metrics.iter().filter(|(_, samples)| is_old(samples)).map(|(key, _)| key.clone());
+        for key in old.collect::<Vec<_>>() {
+            self.metrics.remove(&key, &mut self.touched);
+        }
         self.source_status_mut(SourceId::PodMetrics, namespace).succeeded(at);
     }
 
@@ -191,7 +199,7 @@ impl ClusterState {
         }
         let PodMetricsFacts { namespace, name, created_by, .. } = facts;
         let samples = PodSamples { namespace, name, created_by, last, incomplete, last_reported: now };
-        self.metrics.insert(key, Box::new(samples));
+        self.metrics.insert(samples, &mut self.touched);
     }
 
     /// Compares the clock of the metrics API with this program's. metrics-server writes its own time into
@@ -213,7 +221,9 @@ impl ClusterState {
         match result {
             Ok(facts) => {
                 let mounted = mounted_claims(&self.pods, &node);
+                self.reporters.remove(&node, kubelet);
                 kubelet.answered(facts, at, self.limits.disk_interval, |stats| is_of(stats, &mounted));
+                self.reporters.add(&node, kubelet);
                 let (wall, interval) =
                     (at.saturating_add(self.wall_step), kubelet.interval(self.limits.disk_interval));
                 for time in kubelet.volumes().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
@@ -230,13 +240,17 @@ impl ClusterState {
     fn leave_out_unverified(&mut self) {
         let mut bytes: usize = self.kubelets.values().map(NodeVolumes::unverified_bytes).sum();
         while bytes > MOST_UNVERIFIED_BYTES {
-            let heaviest = self.kubelets.iter_mut().max_by_key(|(_, kubelet)| kubelet.unverified_bytes());
-            let Some((node, kubelet)) = heaviest else { return };
+            let by_bytes = self.kubelets.iter().map(|(node, kubelet)| (kubelet.unverified_bytes(), node));
+            let Some(node) = by_bytes.max().map(|(_, node)| node.clone()) else { return };
+            self.touch_node(&node);
+            let Some(kubelet) = self.kubelets.get_mut(&node) else { return };
             bytes -= kubelet.unverified_bytes();
             let detail = msg!(error.claims_together, bytes = MOST_UNVERIFIED_BYTES.to_string());
-            let mounted = mounted_claims(&self.pods, node);
+            let mounted = mounted_claims(&self.pods, &node);
             let error = SourceError { reason: Reason::TooLarge, detail };
+            self.reporters.remove(&node, kubelet);
             kubelet.leave_out_unverified(|stats| is_of(stats, &mounted), error);
+            self.reporters.add(&node, kubelet);
         }
     }
 
@@ -310,7 +324,11 @@ impl ClusterState {
     fn apply_filesystems(&mut self, instance: Key, at: Millis, result: Result<Vec<Filesystem>, SourceError>) {
         let disks = self.instances.get(&instance).map(|facts| facts.disks.clone()).unwrap_or_default();
         match result {
-            Ok(filesystems) => self.guests.answered(instance, filesystems, &disks, at),
+            Ok(filesystems) => {
+                for left_out in self.guests.answered(instance, filesystems, &disks, at) {
+                    self.touched.touch(Name::vm(&left_out));
+                }
+            }
             Err(error) => self.guests.failed(instance, error),
         }
     }
@@ -357,42 +375,20 @@ fn peers_by_node(volumes: &HashMap<Key, (VolumeStats, Receipt)>) -> HashMap<Box<
     by_node.into_iter().map(|(node, stats)| (node.into(), Peers::new(stats.into_iter()))).collect()
 }
 
-fn clear<T>(objects: &mut Objects<T>, namespace: Option<&str>) {
-    match namespace {
-        None => objects.clear(),
-        Some(namespace) => objects.retain(|key, _| &*key.namespace != namespace),
+/// Records the success that a change proves, and returns the change.
+fn succeed<T: Named>(statuses: &mut SourceStatuses, source: SourceId, change: Change<T>) -> Change<T> {
+    match &change {
+        Change::Replaced { namespace, at, .. } => {
+            statuses.entry((source, namespace.clone())).or_default().succeeded(*at);
+        }
+        Change::Applied { item, at } => event(statuses, source, item.namespace(), *at),
+        Change::Deleted { key, at } => event(statuses, source, &key.namespace, *at),
     }
-}
-
-fn apply_change<T: Named>(
-    objects: &mut Objects<T>,
-    statuses: &mut SourceStatuses,
-    source: SourceId,
-    change: Change<T>,
-) {
-    match change {
-        Change::Replaced { namespace, items, at } => {
-            clear(objects, namespace.as_deref());
-            let of_use = items.into_iter().filter(Named::is_of_use);
-            objects.extend(of_use.map(|item| (item.key(), Box::new(item))));
-            statuses.entry((source, namespace)).or_default().succeeded(at);
-        }
-        Change::Applied { item, at } => {
-            touch(statuses, source, item.namespace(), at);
-            match item.is_of_use() {
-                true => drop(objects.insert(item.key(), Box::new(item))),
-                false => drop(objects.remove(&item.key())),
-            }
-        }
-        Change::Deleted { key, at } => {
-            touch(statuses, source, &key.namespace, at);
-            objects.remove(&key);
-        }
-    }
+    change
 }
 
 /// An event proves that its watch is alive: the namespace's own watch, or else the cluster-wide one.
-fn touch(statuses: &mut SourceStatuses, source: SourceId, namespace: &str, at: Millis) {
+fn event(statuses: &mut SourceStatuses, source: SourceId, namespace: &str, at: Millis) {
     let own = (source, Some(namespace.to_owned()));
     let key = if statuses.contains_key(&own) { own } else { (source, None) };
     statuses.entry(key).or_default().succeeded(at);

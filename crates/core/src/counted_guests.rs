@@ -4,9 +4,10 @@ use hashbrown::HashMap;
 
 use super::{
     MISSING_AFTER,
+    objects::Objects,
     observation::{GuestFacts, GuestMemory, GuestsFacts, InstanceFacts, Key, KubevirtVersion, SourceError},
     rates::{GuestRun, GuestSample, RateTracker},
-    state::{ClusterState, Objects},
+    state::ClusterState,
 };
 use model::{Millis, activity::MigrationProgress};
 
@@ -90,10 +91,14 @@ impl CountedGuests {
         self.devices = others + guest.devices();
     }
 
-    /// Drops guests whose instance is gone, and nodes that were not asked since `forget_before`.
-    pub fn retain(&mut self, exists: impl Fn(&Key) -> bool, forget_before: Millis) {
+    /// Drops nodes that were not asked since `before`, and returns them.
+    pub fn forget(&mut self, before: Millis) -> Vec<Box<str>> {
+        self.by_node.extract_if(|_, handler| handler.last_seen < before).map(|(node, _)| node).collect()
+    }
+
+    /// Drops guests whose instance is gone.
+    pub fn retain(&mut self, exists: impl Fn(&Key) -> bool) {
         self.by_instance.retain(|instance, _| exists(instance));
-        self.by_node.retain(|_, handler| handler.last_seen >= forget_before);
         self.devices = self.by_instance.values().map(|guest| guest.devices()).sum();
     }
 

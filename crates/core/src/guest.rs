@@ -1,26 +1,25 @@
 //! What is known from inside the guest: its own memory, and its file systems. `join` adds it to each VM.
 
-use super::{inventory::Entry, observation::Key, receipt::Age, state::ClusterState};
+use super::{dependencies::Dependencies, inventory::Entry, observation::Key, state::ClusterState};
 use model::{
-    Millis,
     figure::{Basis, Sample, Source, Unit},
     source::SourceId,
     vm::Guest,
 };
 
 impl ClusterState {
-    pub(super) fn guest(&self, entry: &Entry, running: bool, now: Millis) -> Guest {
+    pub(super) fn guest(&self, entry: &Entry, running: bool, dependencies: &Dependencies) -> Guest {
         let Some(instance) = entry.instance.filter(|_| running) else { return Guest::default() };
         let key = Key::new(&instance.namespace, &instance.name);
         let known = self.guests.get(&key).filter(|_| instance.agent_connected);
         let answered = known.and_then(|guest| Some((guest, guest.answered?)));
         // An expired answer of the agent is not shown.
         let (guest, at) = match answered {
-            Some((guest, at)) if !Age::new(now, at, self.limits.disk_interval).expired => (guest, at),
-            _ => return Guest { memory: self.guest_memory(&key, now), ..Guest::default() },
+            Some((guest, at)) if !dependencies.age(at, self.limits.disk_interval).expired => (guest, at),
+            _ => return Guest { memory: self.guest_memory(&key, dependencies), ..Guest::default() },
         };
         Guest {
-            memory: self.guest_memory(&key, now),
+            memory: self.guest_memory(&key, dependencies),
             filesystems: guest.shown().clone(),
             filesystems_left_out: guest.left_out(),
             at: Some(self.wall(at)),
@@ -34,10 +33,10 @@ impl ClusterState {
     }
 
     /// Returns the guest's memory use, `available − usable`: what the guest cannot give up.
-    fn guest_memory(&self, instance: &Key, now: Millis) -> Option<Sample> {
+    fn guest_memory(&self, instance: &Key, dependencies: &Dependencies) -> Option<Sample> {
         let (sample, receipt) = self.prometheus.instances.get(instance)?;
         let (of, usable) = sample.guest_available.zip(sample.guest_usable)?;
-        let age = self.age(receipt, now, self.limits.metrics_interval);
+        let age = dependencies.age_of(receipt, self.limits.metrics_interval);
         let known = Sample {
             unit: Unit::Bytes,
             used: of.checked_sub(usable)?,

@@ -21,7 +21,7 @@ const MOST_BYTES: usize = 32 << 20;
 pub(super) struct Guests {
     known: HashMap<Key, GuestDisks>,
     bytes: usize,
-    most_bytes: usize,
+    pub most_bytes: usize,
 }
 
 impl Default for Guests {
@@ -36,14 +36,14 @@ impl Guests {
     }
 
     /// Records an answer. While all guests together exceed the limit, the guest with the largest answer is
-    /// dropped first, so that a small report never gives way to a large one.
+    /// dropped first, so that a small report never gives way to a large one. Returns the guests that were dropped.
     pub fn answered(
         &mut self,
         instance: Key,
         filesystems: Vec<Filesystem>,
         disks: &Arc<[InstanceDisk]>,
         at: Millis,
-    ) {
+    ) -> Vec<Key> {
         let guest = GuestDisks::answered(filesystems, disks, at);
         self.bytes += guest.bytes();
         if self.bytes > self.most_bytes && self.known.get(&instance).is_none_or(|before| before.bytes() == 0)
@@ -52,17 +52,19 @@ impl Guests {
             let heaviest = self.known.values().map(GuestDisks::bytes).max().unwrap_or_default();
             if guest.bytes() >= heaviest {
                 self.bytes -= guest.bytes();
-                self.leave_out(instance);
-                return;
+                self.leave_out(instance.clone());
+                return vec![instance];
             }
         }
         self.bytes -= self.known.insert(instance, guest).map_or(0, |before| before.bytes());
+        let mut left_out = Vec::new();
         while self.bytes > self.most_bytes {
-            let Some((heaviest, _)) = self.known.iter().max_by_key(|(_, guest)| guest.bytes()) else {
-                return;
-            };
-            self.leave_out(heaviest.clone());
+            let by_bytes = self.known.iter().map(|(instance, guest)| (guest.bytes(), instance));
+            let Some(heaviest) = by_bytes.max().map(|(_, instance)| instance.clone()) else { break };
+            left_out.push(heaviest.clone());
+            self.leave_out(heaviest);
         }
+        left_out
     }
 
     /// Replaces what the guest reported by the reason why it is not kept.

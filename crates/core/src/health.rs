@@ -12,6 +12,7 @@ use super::{
     skew::describe_own,
     source_status::SourceStatus,
     state::ClusterState,
+    sums::is_unsampled,
 };
 use i18n::msg;
 use model::{
@@ -36,12 +37,13 @@ struct Summary {
 }
 
 impl ClusterState {
-    pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
+    pub(super) fn health(&self) -> Vec<SourceHealth> {
+        let targets = &self.targets;
         let wall = |at: Option<Millis>| at.map(|at| self.wall(at));
         let is_there = |(id, _): &(SourceId, Tally)| *id != SourceId::AccessReviews || self.reviews.is_some();
         let describe = |(id, tally)| match self.limits.asks(id) {
             true => {
-                let described = describe(id, self.summarise(id, targets, vms), tally);
+                let described = describe(id, self.summarise(id, targets), tally);
                 SourceHealth {
                     latency: self.latencies.get(&id).and_then(Latencies::percentiles),
                     reviews: self.review_counts(id),
@@ -53,7 +55,7 @@ impl ClusterState {
             }
             false => not_configured(id),
         };
-        SourceId::ALL.into_iter().zip(tallies(vms)).filter(is_there).map(describe).collect()
+        SourceId::ALL.into_iter().zip(self.rows.sums.tallies.0).filter(is_there).map(describe).collect()
     }
 
     /// Returns risky settings and clocks that are off. If this program's own clock is off, only the source of
@@ -71,9 +73,9 @@ impl ClusterState {
         }
     }
 
-    fn summarise(&self, id: SourceId, targets: &Targets, vms: &[Arc<Vm>]) -> Summary {
+    fn summarise(&self, id: SourceId, targets: &Targets) -> Summary {
         match id {
-            SourceId::PodMetrics => self.summarise_metrics(vms),
+            SourceId::PodMetrics => self.summarise_metrics(),
             SourceId::Kubelet => self.summarise_kubelets(&targets.nodes),
             SourceId::VirtHandler => self.summarise_handlers(&targets.nodes),
             SourceId::GuestAgent => self.summarise_guests(&targets.guests),
@@ -84,10 +86,11 @@ impl ClusterState {
     }
 
     /// Sums up PodMetrics. An answer without the pods of a node makes the source degraded, not failed.
-    fn summarise_metrics(&self, vms: &[Arc<Vm>]) -> Summary {
+    fn summarise_metrics(&self) -> Summary {
         let mut summary = self.summarise_source(SourceId::PodMetrics);
         // A source that fails as a whole already has an error.
-        let nodes = if summary.errors.is_empty() { unsampled(vms) } else { BTreeSet::new() };
+        let any = summary.errors.is_empty() && self.rows.sums.unsampled > 0;
+        let nodes = if any { unsampled(&self.rows.vms) } else { BTreeSet::new() };
         if !nodes.is_empty() {
             summary.errors.push(left_out(&nodes));
             summary.nodes = nodes.into_iter().map(str::to_owned).collect();
@@ -157,7 +160,7 @@ impl ClusterState {
                 .iter()
                 .flat_map(|status| status.error.iter().chain(&status.omitted))
                 .cloned()
-                .chain(self.omitted_rows.error(id))
+                .chain(self.rows.omitted.error(id))
                 .collect(),
             asked: statuses.len(),
             nodes: Vec::new(),
@@ -228,10 +231,7 @@ impl ClusterState {
 
 /// Returns the nodes whose pods the metrics API leaves out.
 fn unsampled(vms: &[Arc<Vm>]) -> BTreeSet<&str> {
-    let unsampled = |vm: &&Arc<Vm>| {
-        vm.summary.usage.cpu.missing().is_some_and(|missing| missing.reason == Reason::NotSampled)
-    };
-    vms.iter().filter(unsampled).map(|vm| &*vm.summary.node).collect()
+    vms.iter().filter(|vm| is_unsampled(vm)).map(|vm| &*vm.summary.node).collect()
 }
 
 /// Returns the error for those nodes, with at most three names.
@@ -310,8 +310,8 @@ fn describe_errors(summary: &Summary) -> Message {
 }
 
 /// What running VMs get from one source.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Tally {
     vms: u32,
     volumes: u32,
     missing: u32,
@@ -340,29 +340,54 @@ impl VmFigures {
 
 type PerSource<T> = [T; SourceId::ALL.len()];
 
-/// Counts for each source, in the order of [`SourceId::ALL`]. Walks all VMs once, however many sources there
-/// are.
-fn tallies(vms: &[Arc<Vm>]) -> PerSource<Tally> {
+/// Counts for each source, in the order of [`SourceId::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Tallies(PerSource<Tally>);
+
+impl Tallies {
+    pub fn add(&mut self, vm: &Vm) {
+        for (tally, more) in self.0.iter_mut().zip(tallies_of(vm)) {
+            tally.vms += more.vms;
+            tally.volumes += more.volumes;
+            tally.missing += more.missing;
+            tally.stale += more.stale;
+        }
+    }
+
+    /// Takes a VM away that was added.
+    pub fn remove(&mut self, vm: &Vm) {
+        for (tally, less) in self.0.iter_mut().zip(tallies_of(vm)) {
+            tally.vms -= less.vms;
+            tally.volumes -= less.volumes;
+            tally.missing -= less.missing;
+            tally.stale -= less.stale;
+        }
+    }
+}
+
+/// Returns what one VM adds to each source, however many sources there are.
+fn tallies_of(vm: &Vm) -> PerSource<Tally> {
     let mut tallies = PerSource::<Tally>::default();
-    for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
-        let mut has = PerSource::<VmFigures>::default();
-        for figure in [&vm.summary.usage.cpu, &vm.summary.usage.memory] {
-            has[index(source_of(figure))].add(figure);
-        }
-        for (id, figure) in vm.volumes.iter().flat_map(shown) {
-            has[index(id)].add(figure);
-            tallies[index(id)].volumes += u32::from(figure.sample().is_some());
-        }
-        // No page shows what lacks of it yet.
-        if let Activity::Known(activity) = &vm.activity {
-            has[index(activity.source.id())].known = true;
-            has[index(activity.network_origin().source.id())].known = true;
-        }
-        for (tally, VmFigures { known, lacks, old }) in tallies.iter_mut().zip(has) {
-            tally.vms += u32::from(known);
-            tally.missing += u32::from(lacks);
-            tally.stale += u32::from(old && !lacks);
-        }
+    if vm.summary.status != Status::Running {
+        return tallies;
+    }
+    let mut has = PerSource::<VmFigures>::default();
+    for figure in [&vm.summary.usage.cpu, &vm.summary.usage.memory] {
+        has[index(source_of(figure))].add(figure);
+    }
+    for (id, figure) in vm.volumes.iter().flat_map(shown) {
+        has[index(id)].add(figure);
+        tallies[index(id)].volumes += u32::from(figure.sample().is_some());
+    }
+    // No page shows what lacks of it yet.
+    if let Activity::Known(activity) = &vm.activity {
+        has[index(activity.source.id())].known = true;
+        has[index(activity.network_origin().source.id())].known = true;
+    }
+    for (tally, VmFigures { known, lacks, old }) in tallies.iter_mut().zip(has) {
+        tally.vms = u32::from(known);
+        tally.missing = u32::from(lacks);
+        tally.stale = u32::from(old && !lacks);
     }
     tallies
 }
@@ -374,9 +399,10 @@ fn with_counts(source: SourceHealth, tally: Tally) -> SourceHealth {
 
 /// Returns the sources with the counts of these VMs.
 pub(super) fn recount(sources: impl Iterator<Item = SourceHealth>, vms: &[Arc<Vm>]) -> Vec<SourceHealth> {
-    let tallies = tallies(vms);
+    let mut tallies = Tallies::default();
+    vms.iter().for_each(|vm| tallies.add(vm));
     let counted = |source: SourceHealth| {
-        let tally = tallies[index(source.id)];
+        let tally = tallies.0[index(source.id)];
         with_counts(source, tally)
     };
     sources.map(counted).collect()

@@ -2,21 +2,21 @@
 //! instance that stands alone, each with its KubeVirt objects. The writer of an object chooses its owner
 //! references, so they never hide a VM.
 
-use std::cell::LazyCell;
-
-use hashbrown::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::{
-    observation::{At, InstanceFacts, Migration, Pause, VmFacts, WukongFacts},
-    pods::cut_prefix,
+    dependencies::Dependencies,
+    observation::{At, InstanceFacts, Key, Migration, Pause, VmFacts, WukongFacts},
     state::ClusterState,
     status::is_fault,
+    touched::{Name, RowKey},
     usage::is_new,
 };
 use i18n::msg;
-use model::{Millis, message::Message, source::SourceId, vm::Kind};
+use model::{message::Message, source::SourceId, vm::Kind};
 
 /// One VM before it is joined with its figures.
+#[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
     pub kind: Kind,
     pub wukong: Option<&'a WukongFacts>,
@@ -45,9 +45,9 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The sort key: name, namespace, uid.
-    pub fn order(&self) -> (&'a str, &'a str, &'a str) {
-        (self.name(), self.namespace(), self.uid())
+    /// The sort key: name, namespace, uid, kind.
+    pub fn order(&self) -> (&'a str, &'a str, &'a str, Kind) {
+        (self.name(), self.namespace(), self.uid(), self.kind)
     }
 
     pub fn uid(&self) -> &'a str {
@@ -103,55 +103,87 @@ impl<'a> Entry<'a> {
 }
 
 impl ClusterState {
-    /// Returns each VM once, whatever owner references and `status.vmName` say. A VirtualMachine is shown by
-    /// the Wukong whose `status.vmName` names it; if there are several, by the one that the VirtualMachine
-    /// names as its owner, else by the oldest. A VirtualMachine that no Wukong names is shown by the Wukong
-    /// that it names as its owner, if that Wukong has no `status.vmName` and no other VirtualMachine names
-    /// it; otherwise by itself.
-    pub(super) fn inventory(&self, now: Millis) -> Vec<Entry<'_>> {
-        let owners = Owners::of(self);
-        let mut entries: Vec<Entry> =
-            self.wukongs.values().map(|wukong| self.of_wukong(wukong, &owners)).collect();
-        let taken: HashSet<(&str, &str)> = entries
-            .iter()
-            .filter(|entry| !entry.vm_name.is_empty())
-            .map(|entry| (entry.namespace(), entry.vm_name))
-            .collect();
-        let free = self.vms.values().filter(|vm| !taken.contains(&(vm.namespace.as_str(), vm.name.as_str())));
-        entries.extend(free.map(|vm| self.of_vm(vm, &owners)));
-        entries.extend(self.alone(&taken, now));
-        entries
+    /// Returns the keys of all objects that may have a row.
+    pub(super) fn row_keys(&self) -> Vec<RowKey> {
+        let wukongs = self.wukongs.keys().map(|key| (Kind::Wukong, key.clone()));
+        let vms = self.vms.keys().map(|key| (Kind::VirtualMachine, key.clone()));
+        let instances = self.instances.keys().map(|key| (Kind::VirtualMachineInstance, key.clone()));
+        wukongs.chain(vms).chain(instances).collect()
     }
 
-    /// Returns the instances that no VirtualMachine controls; if VirtualMachines cannot be read, all that no
-    /// Wukong names.
-    fn alone<'a>(&'a self, taken: &HashSet<(&str, &str)>, now: Millis) -> Vec<Entry<'a>> {
-        let uids = LazyCell::new(|| self.vms.values().map(|vm| vm.uid.as_str()).collect::<HashSet<&str>>());
-        let free = |instance: &&InstanceFacts| {
-            let key = (instance.namespace.as_str(), instance.name.as_str());
-            let known = self.vms.contains_key(&At(key.0, key.1));
-            // The VirtualMachine is not listed yet, or was deleted a moment ago. KubeVirt gives both the same
-            // name, so a known VirtualMachine of another name does not control the instance, whatever its
-            // owner reference says.
-            let awaited = !instance.owner_vm.is_empty()
-                && self.listed(SourceId::VirtualMachines, key.0)
-                && !uids.contains(instance.owner_vm.as_str())
-                && is_new(instance.created, now);
-            !awaited && !known && !taken.contains(&key)
-        };
-        let instances = self.instances.values().map(|instance| &**instance).filter(free);
-        let entry = |instance: &'a InstanceFacts| Entry {
-            kind: Kind::VirtualMachineInstance,
-            wukong: None,
-            vm: None,
-            instance: Some(instance),
-            vm_name: &instance.name,
-            conflict: None,
-        };
-        instances.map(entry).collect()
+    pub(super) fn has_object(&self, (kind, key): &RowKey) -> bool {
+        match kind {
+            Kind::Wukong => self.wukongs.contains_key(key),
+            Kind::VirtualMachine => self.vms.contains_key(key),
+            Kind::VirtualMachineInstance => self.instances.contains_key(key),
+        }
     }
 
-    fn of_wukong<'a>(&'a self, wukong: &'a WukongFacts, owners: &Owners<'a>) -> Entry<'a> {
+    /// Returns the VM that the row of this object shows; `None` if another row shows it, or if the object does
+    /// not exist. Each VM is shown once, whatever owner references and `status.vmName` say. A VirtualMachine is
+    /// shown by the Wukong whose `status.vmName` names it; if there are several, by the one that the
+    /// VirtualMachine names as its owner, else by the oldest. A VirtualMachine that no Wukong names is shown by
+    /// the Wukong that it names as its owner, if that Wukong has no `status.vmName` and no other VirtualMachine
+    /// names it; otherwise by itself.
+    pub(super) fn entry(&self, (kind, key): &RowKey, dependencies: &Dependencies) -> Option<Entry<'_>> {
+        match kind {
+            Kind::Wukong => {
+                dependencies.note(Name::Wukong(&key.namespace, &key.name));
+                self.wukongs.get(key).map(|wukong| self.of_wukong(wukong, dependencies))
+            }
+            Kind::VirtualMachine => {
+                dependencies.note(Name::vm(key));
+                let vm = self.vms.get(key)?;
+                (!self.is_shown_by_wukong(key, dependencies)).then(|| self.of_vm(vm, dependencies))
+            }
+            Kind::VirtualMachineInstance => {
+                dependencies.note(Name::vm(key));
+                let instance = self.instances.get(key)?;
+                self.is_alone(key, instance, dependencies).then(|| Entry {
+                    kind: Kind::VirtualMachineInstance,
+                    wukong: None,
+                    vm: None,
+                    instance: Some(instance),
+                    vm_name: &instance.name,
+                    conflict: None,
+                })
+            }
+        }
+    }
+
+    /// Whether a Wukong shows the VM of this name.
+    fn is_shown_by_wukong(&self, key: &Key, dependencies: &Dependencies) -> bool {
+        let is_only_vm = |vm: &VmFacts| {
+            let owner = self.wukong_of(vm, dependencies);
+            let only = owner.and_then(|owner| self.only_vm_of(owner, dependencies));
+            only.is_some_and(|only| *only.name == *key.name)
+        };
+        self.shown_by(&key.namespace, &key.name, dependencies).is_some()
+            || self.vms.get(key).is_some_and(|vm| is_only_vm(vm))
+    }
+
+    /// Whether no VirtualMachine controls an instance; if VirtualMachines cannot be read, whether no Wukong
+    /// names it.
+    fn is_alone(&self, key: &Key, instance: &InstanceFacts, dependencies: &Dependencies) -> bool {
+        // The VirtualMachine is not listed yet, or was deleted a moment ago. KubeVirt gives both the same name,
+        // so a known VirtualMachine of another name does not control the instance, whatever its owner reference
+        // says.
+        let is_awaited = || {
+            !instance.owner_vm.is_empty()
+                && self.listed(SourceId::VirtualMachines, &key.namespace)
+                && !self.has_vm(&instance.owner_vm, dependencies)
+                && is_new(instance.created, dependencies)
+        };
+        !self.vms.contains_key(key) && !self.is_shown_by_wukong(key, dependencies) && !is_awaited()
+    }
+
+    fn has_vm(&self, uid: &str, dependencies: &Dependencies) -> bool {
+        let name = Name::Uid(uid);
+        dependencies.note(name);
+        self.vms.named(name).iter().any(|vm| vm.uid == uid)
+    }
+
+    fn of_wukong<'a>(&'a self, wukong: &'a WukongFacts, dependencies: &Dependencies) -> Entry<'a> {
         let none = Entry {
             kind: Kind::Wukong,
             wukong: Some(wukong),
@@ -160,21 +192,23 @@ impl ClusterState {
             vm_name: "",
             conflict: None,
         };
-        let key = (wukong.namespace.as_str(), wukong.vm_name.as_str());
-        if let Some(shown_by) = owners.by_vm_name.get(&key).filter(|first| first.name != wukong.name) {
+        let (namespace, vm_name) = (wukong.namespace.as_str(), wukong.vm_name.as_str());
+        let shown_by = self.shown_by(namespace, vm_name, dependencies);
+        if let Some(shown_by) = shown_by.filter(|first| first.name != wukong.name) {
             return Entry { conflict: Some(Conflict::Shared(shown_by)), ..none };
         }
-        let named = self.vms.get(&At(key.0, key.1)).map(Box::as_ref);
-        let vm = named.or_else(|| owners.only_vm_of(wukong));
-        let vm_name = if wukong.vm_name.is_empty() { vm.map_or("", |vm| &vm.name) } else { &wukong.vm_name };
-        let instance = self.instances.get(&At(key.0, vm_name)).map(Box::as_ref);
+        let named = self.vms.get(&At(namespace, vm_name)).map(AsRef::as_ref);
+        let vm = named.or_else(|| self.only_vm_of(wukong, dependencies));
+        let vm_name = if vm_name.is_empty() { vm.map_or("", |vm| &vm.name) } else { vm_name };
+        dependencies.note(Name::Vm(namespace, vm_name));
+        let instance = self.instances.get(&At(namespace, vm_name)).map(AsRef::as_ref);
         let other = vm.filter(|vm| !vm.owner_wukong.is_empty() && vm.owner_wukong != wukong.uid);
         Entry { vm, instance, vm_name, conflict: other.map(|_| Conflict::NamesOther), ..none }
     }
 
-    fn of_vm<'a>(&'a self, vm: &'a VmFacts, owners: &Owners<'a>) -> Entry<'a> {
-        let instance = self.instances.get(&At(&vm.namespace, &vm.name)).map(Box::as_ref);
-        let conflict = self.conflict_of(vm, owners);
+    fn of_vm<'a>(&'a self, vm: &'a VmFacts, dependencies: &Dependencies) -> Entry<'a> {
+        let instance = self.instances.get(&At(&vm.namespace, &vm.name)).map(AsRef::as_ref);
+        let conflict = self.conflict_of(vm, dependencies);
         Entry {
             kind: Kind::VirtualMachine,
             wukong: None,
@@ -187,17 +221,61 @@ impl ClusterState {
 
     /// Returns why the Wukong that a VirtualMachine names as its owner does not show it. `None` if Wukongs
     /// were not read.
-    fn conflict_of<'a>(&self, vm: &'a VmFacts, owners: &Owners<'a>) -> Option<Conflict<'a>> {
+    fn conflict_of(&self, vm: &VmFacts, dependencies: &Dependencies) -> Option<Conflict<'_>> {
         if vm.owner_wukong.is_empty() || !self.listed(SourceId::Wukongs, &vm.namespace) {
             return None;
         }
-        Some(match owners.wukong_of(vm) {
+        Some(match self.wukong_of(vm, dependencies) {
             // The owner may be among the Wukongs that were left out.
             None if self.omits(SourceId::Wukongs, &vm.namespace) => return None,
             None => Conflict::NoSuchOwner,
             Some(owner) if owner.vm_name.is_empty() => Conflict::SeveralVms(owner),
             Some(owner) => Conflict::OtherVm(owner),
         })
+    }
+
+    /// Returns the Wukong that shows the VM of this name, of those that name it: the owner of its VirtualMachine,
+    /// else the oldest.
+    fn shown_by(&self, namespace: &str, vm_name: &str, dependencies: &Dependencies) -> Option<&WukongFacts> {
+        if vm_name.is_empty() {
+            return None;
+        }
+        let name = Name::Vm(namespace, vm_name);
+        dependencies.note(name);
+        let names_it =
+            |wukong: &&Arc<WukongFacts>| wukong.namespace == namespace && wukong.vm_name == vm_name;
+        let owner = self.vms.get(&At(namespace, vm_name)).map_or("", |vm| &vm.owner_wukong);
+        let mut owners = self.wukongs.named(Name::Uid(owner)).iter().filter(|wukong| wukong.uid == owner);
+        let first = || self.wukongs.named(name).iter().find(names_it);
+        owners.find(names_it).or_else(first).map(AsRef::as_ref)
+    }
+
+    /// Returns the Wukong that a VirtualMachine names as its owner. An owner is in the same namespace, as
+    /// Kubernetes requires.
+    fn wukong_of(&self, vm: &VmFacts, dependencies: &Dependencies) -> Option<&WukongFacts> {
+        let name = Name::Uid(&vm.owner_wukong);
+        dependencies.note(name);
+        let is_owner =
+            |wukong: &&Arc<WukongFacts>| wukong.namespace == vm.namespace && wukong.uid == vm.owner_wukong;
+        self.wukongs.named(name).iter().find(is_owner).map(AsRef::as_ref)
+    }
+
+    /// Returns the VirtualMachine of a Wukong whose `status.vmName` is empty, if exactly one that no Wukong
+    /// names has this owner.
+    fn only_vm_of(&self, wukong: &WukongFacts, dependencies: &Dependencies) -> Option<&VmFacts> {
+        if !wukong.vm_name.is_empty() || wukong.uid.is_empty() {
+            return None;
+        }
+        let name = Name::Uid(&wukong.uid);
+        dependencies.note(name);
+        let is_of = |vm: &&Arc<VmFacts>| {
+            (&vm.namespace, &vm.owner_wukong) == (&wukong.namespace, &wukong.uid)
+                && self.shown_by(&vm.namespace, &vm.name, dependencies).is_none()
+        };
+        let mut vms = self.vms.named(name).iter().filter(is_of);
+        let only = vms.next().filter(|_| vms.next().is_none())?;
+        let is_owner = self.wukong_of(only, dependencies)?.name == wukong.name;
+        is_owner.then_some(only)
     }
 }
 
@@ -215,75 +293,4 @@ pub(super) enum Conflict<'a> {
     /// On a VirtualMachine: the Wukong that it names as its owner names none, and several VirtualMachines
     /// name that Wukong.
     SeveralVms(&'a WukongFacts),
-}
-
-/// Which Wukong may show which VirtualMachine. An owner is in the same namespace, as Kubernetes requires.
-struct Owners<'a> {
-    /// By namespace and uid.
-    wukongs: HashMap<(&'a str, &'a str), &'a WukongFacts>,
-    /// The one Wukong that shows a VM, by the VM's namespace and name.
-    by_vm_name: HashMap<(&'a str, &'a str), &'a WukongFacts>,
-    /// VirtualMachines that no Wukong names, by namespace and the owner's uid.
-    vms: HashMap<(&'a str, &'a str), Vec<&'a VmFacts>>,
-}
-
-impl<'a> Owners<'a> {
-    fn of(state: &'a ClusterState) -> Self {
-        let mut owners = Self { wukongs: HashMap::new(), by_vm_name: HashMap::new(), vms: HashMap::new() };
-        for wukong in state.wukongs.values().map(|wukong| &**wukong) {
-            owners.wukongs.insert((&wukong.namespace, &wukong.uid), wukong);
-            owners.claim(wukong, state);
-        }
-        for vm in state.vms.values().filter(|vm| !vm.owner_wukong.is_empty()) {
-            if !owners.by_vm_name.contains_key(&(vm.namespace.as_str(), vm.name.as_str())) {
-                owners.vms.entry((&vm.namespace, &vm.owner_wukong)).or_default().push(vm);
-            }
-        }
-        owners
-    }
-
-    /// Claims the VM that a Wukong names, unless a Wukong with a better claim has it.
-    fn claim(&mut self, wukong: &'a WukongFacts, state: &'a ClusterState) {
-        if wukong.vm_name.is_empty() {
-            return;
-        }
-        let owner = state.vms.get(&At(&wukong.namespace, &wukong.vm_name)).map_or("", |vm| &vm.owner_wukong);
-        let rank = |wukong: &'a WukongFacts| (wukong.uid != owner, wukong.created, &wukong.name, &wukong.uid);
-        let first = self.by_vm_name.entry((&wukong.namespace, &wukong.vm_name)).or_insert(wukong);
-        if rank(wukong) < rank(first) {
-            *first = wukong;
-        }
-    }
-
-    fn wukong_of(&self, vm: &VmFacts) -> Option<&'a WukongFacts> {
-        self.wukongs.get(&(vm.namespace.as_str(), vm.owner_wukong.as_str())).copied()
-    }
-
-    /// Returns the VirtualMachine of a Wukong whose `status.vmName` is empty, if there is exactly one.
-    fn only_vm_of(&self, wukong: &WukongFacts) -> Option<&'a VmFacts> {
-        match self.vms.get(&(wukong.namespace.as_str(), wukong.uid.as_str())).map(Vec::as_slice) {
-            Some([vm]) if wukong.vm_name.is_empty() && self.wukong_of(vm)?.name == wukong.name => Some(vm),
-            _ => None,
-        }
-    }
-}
-
-/// Truncated pod name prefixes that more than one VM of a namespace would give its pods.
-pub(super) struct SharedPrefixes<'a> {
-    counts: HashMap<(&'a str, String), u32>,
-}
-
-impl<'a> SharedPrefixes<'a> {
-    pub fn of(entries: &[Entry<'a>]) -> Self {
-        let mut counts = HashMap::new();
-        for entry in entries.iter().filter(|entry| !entry.vm_name.is_empty()) {
-            *counts.entry((entry.namespace(), cut_prefix(entry.vm_name))).or_insert(0) += 1;
-        }
-        Self { counts }
-    }
-
-    /// Whether more than one VM of the namespace has this prefix.
-    pub fn contains(&self, namespace: &str, prefix: &str) -> bool {
-        self.counts.get(&(namespace, prefix.to_owned())).is_some_and(|count| *count > 1)
-    }
 }

@@ -1,26 +1,22 @@
 //! Joins the `ClusterState` to a `Snapshot`: each VM with its pod, its samples and its volumes. The writer
 //! calls it at every tick.
 
-use std::{
-    num::NonZero,
-    panic,
-    sync::Arc,
-    thread::{self, available_parallelism},
-};
+use std::mem;
 
 use super::{
     Snapshot,
     allocation::Allocation,
+    dependencies::Dependencies,
     fix,
-    inventory::{Entry, SharedPrefixes},
-    migrations::Migrations,
+    inventory::Entry,
+    kubelet::NodeVolumes,
     observation::{Pause, SourceError},
-    pods::{Launchers, Pod, PodQuery},
+    pods::{Pod, PodQuery},
     readings::VmPlacement,
-    reports::Reports,
-    row_limit::{OmittedRows, keep_fairly},
+    rows::SharedPrefixes,
     state::{ClusterState, FORGET_AFTER},
     status::{self, InstanceState},
+    touched::Name,
     usage::{UsageQuery, VmContext},
     volumes,
 };
@@ -34,116 +30,95 @@ use model::{
     quantity::Quantity,
     reason::Reason,
     source::{SourceId, SourceState},
-    totals::Totals,
     vm::{Guest, Kind, Status, Usage, Vm, VmSummary},
 };
 
-/// Indexes over the `ClusterState`, for lookups of every VM.
-struct Indexes<'a> {
-    launchers: Launchers<'a>,
-    shared: SharedPrefixes<'a>,
-    reports: Reports<'a>,
-    migrations: Migrations<'a>,
-}
-
 impl ClusterState {
     /// Joins everything that is known as of `now` on the steady clock. Times in the snapshot are those of the
-    /// wall clock.
+    /// wall clock. The cost follows what changed since the last join.
     pub fn join(&mut self, now: Millis) -> Snapshot {
-        // Answers of a guest are dropped with its instance: nothing reads or replaces them.
-        let Self { guests, counted_guests, launcher_stats, instances, pods, .. } = self;
-        guests.retain(|instance| instances.contains_key(instance));
-        launcher_stats.retain(|pod| pods.contains_key(pod));
-        // Stats of a node that is not asked any more are dropped long after they expired.
-        let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
-        counted_guests.retain(|instance| instances.contains_key(instance), forget_before);
-        self.kubelets.retain(|_, kubelet| kubelet.last_seen >= forget_before);
-        self.skews.forget(self.wall(forget_before));
+        self.forget_gone(now);
         self.own_skew = self.skews.own();
-        let (vms, omitted) = self.join_all(now);
-        self.omitted_rows = omitted;
+        self.locate_longhorn();
+        if mem::take(&mut self.nodes.changed) {
+            self.sort_nodes();
+        }
+        let (touched, mut rows) = (mem::take(&mut self.touched), mem::take(&mut self.rows));
+        rows.update(self, touched, now);
+        self.rows = rows;
         self.seq += 1;
-        self.last.clone_from(&vms);
-        self.collect_names(&vms, now);
-        let (totals, (targets, sources)) = in_parallel(
-            || Totals::of(vms.iter().map(|vm| &**vm)),
-            || {
-                let targets = self.targets(&vms);
-                let sources = self.health(&vms, &targets);
-                (targets, sources)
-            },
-        );
+        self.collect_names(now);
+        self.list_targets();
+        let sources = self.health();
         Snapshot {
             seq: self.seq,
             at: self.wall(now),
-            totals,
+            totals: self.rows.totals(),
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
             last_seen: self.last_seen().map(|last_seen| self.wall(last_seen)),
-            nodes: self.sorted_nodes(),
-            targets,
-            vms,
+            nodes: self.sorted_nodes.clone(),
+            targets: self.targets.clone(),
+            vms: self.rows.vms.clone(),
         }
     }
 
-    fn sorted_nodes(&self) -> Arc<[Node]> {
+    /// Makes the next join join all VMs, as if nothing had been joined before.
+    pub fn forget_rows(&mut self) {
+        self.rows.forget();
+    }
+
+    /// Drops what is known of guests and nodes that are gone.
+    fn forget_gone(&mut self, now: Millis) {
+        // Stats of a node that is not asked any more are dropped long after they expired.
+        let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
+        // Answers of a guest are dropped with its instance: nothing reads or replaces them.
+        if mem::take(&mut self.pods.shrunk) {
+            let Self { launcher_stats, pods, .. } = self;
+            launcher_stats.retain(|pod| pods.contains_key(pod));
+        }
+        if mem::take(&mut self.instances.shrunk) {
+            let Self { guests, counted_guests, instances, .. } = self;
+            guests.retain(|instance| instances.contains_key(instance));
+            counted_guests.retain(|instance| instances.contains_key(instance));
+            self.names.changed = true;
+        }
+        for node in self.counted_guests.forget(forget_before) {
+            self.touch_node(&node);
+        }
+        let is_old = |kubelet: &NodeVolumes| kubelet.last_seen < forget_before;
+        let old = self.kubelets.iter().filter(|(_, kubelet)| is_old(kubelet)).map(|(node, _)| node.clone());
+        for node in old.collect::<Vec<_>>() {
+            self.touch_node(&node);
+            if let Some(kubelet) = self.kubelets.remove(&node) {
+                self.reporters.remove(&node, &kubelet);
+            }
+        }
+        self.skews.forget(self.wall(forget_before));
+    }
+
+    fn sort_nodes(&mut self) {
         let mut nodes: Vec<Node> = self.nodes.values().map(|node| Node::clone(node)).collect();
         nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        nodes.into()
+        self.sorted_nodes = nodes.into();
     }
 
-    fn join_all(&self, now: Millis) -> (Vec<Arc<Vm>>, OmittedRows) {
-        let ((launchers, reports), (entries, omitted, shared)) = in_parallel(
-            || (Launchers::of(self), Reports::of(self)),
-            || {
-                let entries = sorted(self.inventory(self.cluster_time(now)));
-                let shared = SharedPrefixes::of(&entries);
-                let (entries, omitted) = keep_fairly(entries, self.limits.most_vms);
-                (entries, omitted, shared)
-            },
-        );
-        let indexes = Indexes { launchers, shared, reports, migrations: Migrations::of(self) };
-        let cores = available_parallelism().map_or(1, NonZero::get);
-        let at_once = entries.len().div_ceil(cores).max(LEAST_PER_THREAD);
-        let (first, others) = entries.split_at(at_once.min(entries.len()));
-        let join = |part| self.join_part(part, &indexes, now);
-        let vms = thread::scope(|threads| {
-            let others: Vec<_> =
-                others.chunks(at_once).map(|part| threads.spawn(move || join(part))).collect();
-            let mut vms = join(first);
-            for part in others {
-                vms.extend(part.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
-            }
-            vms
-        });
-        (vms, omitted)
-    }
-
-    /// Joins VMs in the order of the entries. A VM that did not change is shared with the last snapshot, so
-    /// that two snapshots share most of their memory.
-    fn join_part(&self, entries: &[Entry], indexes: &Indexes, now: Millis) -> Vec<Arc<Vm>> {
-        let Some(first) = entries.first() else { return Vec::new() };
-        let begin = self.last.partition_point(|last| order(last) < first.order());
-        let mut last = self.last[begin..].iter().peekable();
-        let join = |entry: &Entry| {
-            let vm = self.join_one(entry, indexes, now);
-            while last.next_if(|last| order(last) < entry.order()).is_some() {}
-            last.next_if(|last| ***last == vm).cloned().unwrap_or_else(|| Arc::new(vm))
-        };
-        entries.iter().map(join).collect()
-    }
-
-    fn join_one(&self, entry: &Entry, indexes: &Indexes, now: Millis) -> Vm {
+    /// Joins one VM. Whatever it looks up is noted in `dependencies`.
+    pub(super) fn join_one(
+        &self,
+        entry: &Entry,
+        prefixes: &SharedPrefixes,
+        dependencies: &Dependencies,
+    ) -> Vm {
         let (instance, namespace) = (self.instance_state(entry), entry.namespace());
-        let status = self.status(entry, instance, indexes);
+        let status = self.status(entry, instance, prefixes, dependencies);
         let running = status == Status::Running;
-        let pod = self.pod(entry, indexes, running);
-        let node = self.node(entry, pod.as_ref().ok());
+        let pod = self.pod(entry, prefixes, running, dependencies);
+        let node = self.node(entry, pod.as_ref().ok(), dependencies);
         let place = VmPlacement { namespace, node, running, instance: entry.instance };
         let (specs, left_out) = volumes::specs(entry.wukong, entry.instance);
-        let volumes: Vec<_> =
-            specs.iter().map(|volume| self.volume(volume, &place, &indexes.reports, now)).collect();
-        let Allocation { cpu, memory, memory_text, gap } = self.allocation(entry);
+        let volumes: Vec<_> = specs.iter().map(|volume| self.volume(volume, &place, dependencies)).collect();
+        let Allocation { cpu, memory, memory_text, gap } = self.allocation(entry, dependencies);
         let context = VmContext { namespace, name: entry.name(), running, pod, instance: entry.instance };
         let query = UsageQuery {
             unit: Unit::Nanocores,
@@ -151,14 +126,14 @@ impl ClusterState {
             read: |usage| usage.cpu_nanocores,
             of_instance: |sample| Some((sample.cpu_nanocores?, sample.cpu_window_ms)),
         };
-        let cpu_figure = self.usage(&context, &query, now);
+        let cpu_figure = self.usage(&context, &query, dependencies);
         let query = UsageQuery {
             unit: Unit::Bytes,
             allocated: memory,
             read: |usage| usage.memory_bytes,
             of_instance: |sample| Some((sample.memory_bytes?, 0)),
         };
-        let memory_figure = self.usage(&context, &query, now);
+        let memory_figure = self.usage(&context, &query, dependencies);
         let usage = volumes::usage(cpu_figure, memory_figure, &volumes, left_out, running);
         let summary = VmSummary {
             kind: entry.kind,
@@ -175,15 +150,15 @@ impl ClusterState {
             disk: disk_size(entry, &volumes),
             usage,
         };
-        let activity = self.activity(entry.instance, pod.as_ref().ok(), running, now);
-        let pressure = self.pressure(pod, now);
-        let guest = self.guest(entry, running, now);
+        let activity = self.activity(entry.instance, pod.as_ref().ok(), running, dependencies);
+        let pressure = self.pressure(pod, dependencies);
+        let guest = self.guest(entry, running, dependencies);
         // What virt-handler says of the guest's memory comes before what Prometheus has from it.
         let guest = Guest { memory: Self::counted_memory(&activity).or(guest.memory), ..guest };
         let usage = Usage { guest_memory: fresh_percent(guest.memory.as_ref()), ..summary.usage };
         let summary = VmSummary { usage, ..summary };
         let vm = describe(entry, summary, (volumes, guest), context.pod.ok());
-        let migrations = indexes.migrations.find(namespace, entry.vm_name);
+        let migrations = self.migrations_of(namespace, entry.vm_name, dependencies);
         Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, activity, pressure, migrations, ..vm }
     }
 
@@ -204,9 +179,15 @@ impl ClusterState {
         }
     }
 
-    fn status(&self, entry: &Entry, instance: InstanceState, indexes: &Indexes) -> Status {
+    fn status(
+        &self,
+        entry: &Entry,
+        instance: InstanceState,
+        prefixes: &SharedPrefixes,
+        dependencies: &Dependencies,
+    ) -> Status {
         let (word, deleting) = entry.vm.map_or(("", false), |vm| (vm.printable_status.as_str(), vm.deleting));
-        let pod_alive = || self.pod(entry, indexes, true).is_ok_and(|pod| pod.alive);
+        let pod_alive = || self.pod(entry, prefixes, true, dependencies).is_ok_and(|pod| pod.alive);
         let phase = entry.wukong.map_or("", |wukong| &wukong.phase);
         status::status(word, deleting, instance, pod_alive, phase)
     }
@@ -214,19 +195,28 @@ impl ClusterState {
     /// Returns the node of the guest: from the instance, else from the pod, else from the Wukong. A tenant
     /// can write the Wukong, so its node counts only while instances cannot be listed, and only if that node
     /// may exist.
-    fn node<'a>(&self, entry: &Entry<'a>, pod: Option<&Pod<'a>>) -> &'a str {
+    fn node<'a>(&self, entry: &Entry<'a>, pod: Option<&Pod<'a>>, dependencies: &Dependencies) -> &'a str {
         let of_instance = entry.instance.map_or("", |instance| instance.node_name.as_str());
         let of_pod = pod.map_or("", |pod| pod.node);
         let of_wukong = entry.wukong.map_or("", |wukong| wukong.node_name.as_str());
         let absent = matches!(self.instance_state(entry), InstanceState::Absent);
-        let believed = |node: &&str| !absent && self.may_be_node(node);
+        let believed = |node: &&str| {
+            dependencies.note(Name::Node(node));
+            !absent && self.may_be_node(node)
+        };
         [of_instance, of_pod]
             .into_iter()
             .find(|node| !node.is_empty())
             .unwrap_or_else(|| Some(of_wukong).filter(believed).unwrap_or_default())
     }
 
-    fn pod<'a>(&self, entry: &Entry<'a>, indexes: &Indexes<'a>, running: bool) -> Result<Pod<'a>, Reason> {
+    fn pod<'a>(
+        &'a self,
+        entry: &Entry<'a>,
+        prefixes: &SharedPrefixes,
+        running: bool,
+        dependencies: &Dependencies,
+    ) -> Result<Pod<'a>, Reason> {
         if !running {
             return Err(Reason::NotRunning);
         }
@@ -239,45 +229,12 @@ impl ClusterState {
             instance: entry.instance,
             node: entry.wukong.map_or("", |wukong| &wukong.node_name),
         };
-        indexes.launchers.find(query, |prefix| indexes.shared.contains(query.namespace, prefix))
+        self.launcher(query, |prefix| prefixes.contains(prefix), dependencies)
     }
 }
 
 fn fresh_percent(memory: Option<&Sample>) -> Option<u64> {
     memory.filter(|sample| !sample.stale).map(Sample::percent)
-}
-
-/// Runs both functions in parallel on two threads.
-fn in_parallel<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
-    thread::scope(|threads| {
-        let a = threads.spawn(a);
-        let b = b();
-        (a.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), b)
-    })
-}
-
-/// VMs below which starting a thread takes longer than joining them.
-const LEAST_PER_THREAD: usize = 1000;
-
-/// Sorts by name. Most comparisons need only the first bytes of the names, which lie side by side.
-fn sorted(entries: Vec<Entry>) -> Vec<Entry> {
-    let mut entries: Vec<_> = entries.into_iter().map(|entry| (beginning(entry.name()), entry)).collect();
-    entries.sort_unstable_by(|(a_begins, a), (b_begins, b)| {
-        a_begins.cmp(b_begins).then_with(|| a.order().cmp(&b.order()))
-    });
-    entries.into_iter().map(|(_, entry)| entry).collect()
-}
-
-/// Returns the first 16 bytes of the name as a number that sorts as the name does.
-fn beginning(name: &str) -> u128 {
-    let mut bytes = [0; 16];
-    let length = name.len().min(bytes.len());
-    bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
-    u128::from_be_bytes(bytes)
-}
-
-fn order(vm: &Vm) -> (&str, &str, &str) {
-    (&vm.summary.name, &vm.summary.namespace, &vm.uid)
 }
 
 fn migrating_to<'a>(entry: &Entry<'a>, running: bool) -> &'a str {

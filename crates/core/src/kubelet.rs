@@ -7,6 +7,7 @@ use super::{
     MISSING_AFTER,
     observation::{Key, SourceError, SummaryFacts, VolumeRef, VolumeStats},
     receipt::Receipt,
+    reports::Reporters,
     sharing::Peers,
 };
 use model::{Millis, figure::Source};
@@ -91,6 +92,11 @@ impl NodeVolumes {
         self.stats.iter().zip(&self.receipts)
     }
 
+    /// Returns the volume at this place of the answer.
+    pub fn volume(&self, index: usize) -> Option<(&VolumeStats, &Receipt)> {
+        self.stats.get(index).zip(self.receipts.get(index))
+    }
+
     /// Returns the time in which new figures are expected: the longer of how often the kubelet is asked and
     /// how often it measures. Asking more often does not make a figure old earlier.
     pub fn interval(&self, asked: Millis) -> Millis {
@@ -152,7 +158,11 @@ fn bytes_of(stats: &VolumeStats) -> usize {
         VolumeRef::PodVolume { pod, volume } => [&*pod.namespace, &*pod.name, &**volume].map(text),
     };
     let peer = size_of::<(u64, u64, Key)>();
-    size_of::<VolumeStats>() + size_of::<Receipt>() + peer + 2 * names.iter().sum::<usize>()
+    size_of::<VolumeStats>()
+        + size_of::<Receipt>()
+        + peer
+        + Reporters::BYTES
+        + 2 * names.iter().sum::<usize>()
 }
 
 /// Keeps the newest stats of each volume. One volume may be mounted in two pods, each measured separately.

@@ -2,31 +2,26 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use hashbrown::HashMap;
-
-use super::state::ClusterState;
+use super::{dependencies::Dependencies, observation::MigrationFacts, state::ClusterState, touched::Name};
 use model::details::Migration;
 
 /// Migrations of one VM that are shown. KubeVirt keeps five that have ended (`garbageCollectFinalizedMigrations`).
 const MOST: usize = 8;
 
-/// An index over the migrations of all instances, by namespace and instance.
-#[derive(Debug)]
-pub(super) struct Migrations<'a>(HashMap<(&'a str, &'a str), Vec<&'a Arc<Migration>>>);
-
-impl<'a> Migrations<'a> {
-    pub fn of(state: &'a ClusterState) -> Self {
-        let mut by_instance: HashMap<_, Vec<_>> = HashMap::new();
-        for facts in state.migrations.values() {
-            by_instance.entry((&*facts.namespace, &*facts.instance)).or_default().push(&facts.migration);
-        }
-        Self(by_instance)
-    }
-
+impl ClusterState {
     /// Returns the last migrations of an instance, the newest first.
-    pub fn find(&self, namespace: &str, instance: &str) -> Vec<Arc<Migration>> {
-        let Some(known) = self.0.get(&(namespace, instance)) else { return Vec::new() };
-        let mut known: Vec<Arc<Migration>> = known.iter().copied().cloned().collect();
+    pub(super) fn migrations_of(
+        &self,
+        namespace: &str,
+        instance: &str,
+        dependencies: &Dependencies,
+    ) -> Vec<Arc<Migration>> {
+        let name = Name::Vm(namespace, instance);
+        dependencies.note(name);
+        let is_of =
+            |facts: &&Arc<MigrationFacts>| (&*facts.namespace, &*facts.instance) == (namespace, instance);
+        let known = self.migrations.named(name).iter().filter(is_of);
+        let mut known: Vec<Arc<Migration>> = known.map(|facts| facts.migration.clone()).collect();
         // Of one second, by name: the order must not change from one snapshot to the next.
         known.sort_unstable_by(|a, b| (Reverse(a.created), &a.name).cmp(&(Reverse(b.created), &b.name)));
         known.truncate(MOST);

@@ -5,11 +5,14 @@ use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{
     MISSING_AFTER,
+    dependencies::Dependencies,
+    objects::Objects,
     observation::{At, Key, PodFacts, PodStats, SourceError, SummaryFacts},
     pods::Pod,
     rates::{TapRates, TapSample, TapTracker},
     receipt::{Age, Receipt},
-    state::{ClusterState, Objects},
+    state::ClusterState,
+    touched::Name,
 };
 use model::{
     Millis,
@@ -138,14 +141,15 @@ impl ClusterState {
         &self,
         pod: &Pod,
         uncounted: u32,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> Option<(Traffic, Origin)> {
+        dependencies.note(Name::Node(pod.node));
         if !self.limits.asks(SourceId::Kubelet) || self.kubelet_error(pod).is_some_and(SourceError::is_denial)
         {
             return None;
         }
         let (TapRates { receive, transmit, window_ms }, receipt) = self.launcher_stats.get(pod)?.traffic()?;
-        let (origin, expired) = self.kubelet_origin(pod, receipt, window_ms, now);
+        let (origin, expired) = self.kubelet_origin(pod, receipt, window_ms, dependencies);
         (!expired).then_some((Traffic { receive, transmit, uncounted }, origin))
     }
 
@@ -155,9 +159,10 @@ impl ClusterState {
         pod: &Pod,
         receipt: &Receipt,
         window_ms: u32,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> (Origin, bool) {
-        let Age { stale, expired } = self.age(receipt, now, self.limits.disk_interval.max(LONGEST_PERIOD));
+        let Age { stale, expired } =
+            dependencies.age_of(receipt, self.limits.disk_interval.max(LONGEST_PERIOD));
         let source = self.kubelets.get(pod.node).and_then(|kubelet| kubelet.source);
         let at = self.taken_at(receipt, SourceId::Kubelet, pod.node);
         (Origin { source: source.unwrap_or(Source::KubeletProxy), at, window_ms, stale }, expired)

@@ -1,11 +1,14 @@
 //! Finds the launcher pod that holds a VM's guest, for `join`. A name prefix alone is not a match, and two
 //! live pods are never added up.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use super::{
+    dependencies::Dependencies,
+    objects::Objects,
     observation::{InstanceFacts, PodFacts},
-    state::{ClusterState, Objects, PodSamples},
+    state::{ClusterState, PodSamples},
+    touched::Name,
 };
 use model::{reason::Reason, source::SourceId};
 
@@ -76,106 +79,89 @@ pub(super) struct PodQuery<'a> {
     pub node: &'a str,
 }
 
-type ByNames<'a> = HashMap<(&'a str, &'a str), PodIndexes>;
-/// Indexes into the list of all pods; usually one.
-type PodIndexes = Vec<u32>;
-
-/// Pods that are checked for one VM. A tenant can label thousands of pods as those of one VM, and name that
-/// VM in thousands of Wukongs.
+/// Pods that are looked at for one VM, those that have not ended first. A tenant can label thousands of pods as
+/// those of one VM.
 const MOST_PODS: usize = 64;
 
-/// All launcher pods, indexed by everything that can tell which VM they belong to.
-pub(super) struct Launchers<'a> {
-    pods: Vec<Pod<'a>>,
-    by_creator: ByNames<'a>,
-    by_domain: ByNames<'a>,
-    by_prefix: ByNames<'a>,
-    instances: HashSet<&'a str>,
-}
-
-impl<'a> Launchers<'a> {
-    pub fn of(state: &'a ClusterState) -> Self {
-        let mut launchers = Self {
-            pods: Vec::with_capacity(state.pods.len()),
-            by_creator: HashMap::with_capacity(state.pods.len()),
-            by_domain: HashMap::new(),
-            by_prefix: HashMap::new(),
-            instances: state.instances.values().map(|instance| instance.uid.as_str()).collect(),
-        };
-        state.pods.values().for_each(|facts| launchers.add(facts.as_ref().into()));
-        let metrics = state.metrics.values().map(|samples| &**samples);
-        metrics
-            .filter(|facts| !state.listed(SourceId::Pods, &facts.namespace))
-            .for_each(|facts| launchers.add(facts.into()));
-        launchers
-    }
-
-    fn add(&mut self, pod: Pod<'a>) {
-        let place = self.pods.len() as u32;
-        self.pods.push(pod);
-        let Self { pods, by_creator, by_domain, by_prefix, .. } = self;
-        let put = |by_names: &mut ByNames<'a>, name| {
-            admit(by_names.entry((pod.namespace, name)).or_default(), place, pods);
-        };
-        if !pod.created_by.is_empty() {
-            put(by_creator, pod.created_by);
-        }
-        match generated_prefix(pod.name) {
-            // The domain says more than the name does.
-            _ if !pod.domain.is_empty() => put(by_domain, pod.domain),
-            Some(prefix) => put(by_prefix, prefix),
-            None => {}
-        }
-    }
-
-    fn pods_at<'s>(&'s self, places: Option<&'s PodIndexes>) -> impl Iterator<Item = Pod<'a>> + 's {
-        places.into_iter().flatten().map(|place| self.pods[*place as usize])
-    }
-
+impl ClusterState {
     /// Returns the pod that holds the guest, or why there is none. `shared` tells whether another VM of the
     /// namespace has the same truncated name prefix.
-    pub fn find(&self, query: PodQuery<'a>, shared: impl Fn(&str) -> bool) -> Result<Pod<'a>, Reason> {
-        if let Some(pod) = self.by_uid(query) {
+    pub(super) fn launcher<'a>(
+        &'a self,
+        query: PodQuery<'a>,
+        shared: impl Fn(Name) -> bool,
+        dependencies: &Dependencies,
+    ) -> Result<Pod<'a>, Reason> {
+        if let Some(pod) = self.launcher_by_uid(query, dependencies) {
             return pod;
         }
-        let key = (query.namespace, query.vm_name);
-        let by_domain = self.without_others(self.by_domain.get(&key), query);
+        let (namespace, vm_name) = (query.namespace, query.vm_name);
+        let is_of_domain = |pod: &Pod| pod.domain == vm_name;
+        let by_domain = self.pods_named(Name::Vm(namespace, vm_name), namespace, is_of_domain, dependencies);
+        let by_domain = self.without_others(by_domain, query, dependencies);
         if !by_domain.is_empty() {
             return choose(&by_domain, query);
         }
-        let prefix = cut_prefix(query.vm_name);
-        let by_name = self.without_others(self.by_prefix.get(&(query.namespace, prefix.as_str())), query);
-        if !by_name.is_empty() && shared(&prefix) {
+        let prefix = cut_prefix(vm_name);
+        let name = Name::PodPrefix(namespace, &prefix);
+        let has_prefix = |pod: &Pod| pod.domain.is_empty() && generated_prefix(pod.name) == Some(&prefix);
+        let by_name = self.pods_named(name, namespace, has_prefix, dependencies);
+        let by_name = self.without_others(by_name, query, dependencies);
+        if !by_name.is_empty() && shared(name) {
             return Err(Reason::AmbiguousPod);
         }
         choose(&by_name, query)
     }
 
+    /// Returns the pods of this name that are in the namespace and fit.
+    fn pods_named<'a>(
+        &'a self,
+        name: Name,
+        namespace: &str,
+        fits: impl Fn(&Pod<'a>) -> bool,
+        dependencies: &Dependencies,
+    ) -> Vec<Pod<'a>> {
+        dependencies.note(name);
+        let is_one = |pod: &Pod<'a>| pod.namespace == namespace && fits(pod);
+        let listed = self.pods.named(name).iter().map(|facts| Pod::from(&**facts));
+        let mut pods: Vec<Pod> = listed.filter(is_one).take(MOST_PODS).collect();
+        if !self.listed(SourceId::Pods, namespace) {
+            let sampled = self.metrics.named(name).iter().map(|samples| Pod::from(&**samples));
+            pods.extend(sampled.filter(is_one).take(MOST_PODS));
+        }
+        pods
+    }
+
     /// Finds the pod by the label `kubevirt.io/created-by`, the most reliable sign.
-    fn by_uid(&self, query: PodQuery<'a>) -> Option<Result<Pod<'a>, Reason>> {
-        let key = (query.namespace, query.instance?.uid.as_str());
-        let own: Vec<_> = self.pods_at(self.by_creator.get(&key)).collect();
+    fn launcher_by_uid<'a>(
+        &'a self,
+        query: PodQuery<'a>,
+        dependencies: &Dependencies,
+    ) -> Option<Result<Pod<'a>, Reason>> {
+        let uid = query.instance?.uid.as_str();
+        let is_own = |pod: &Pod| !uid.is_empty() && pod.created_by == uid;
+        let own = self.pods_named(Name::Uid(uid), query.namespace, is_own, dependencies);
         (!own.is_empty()).then(|| choose(&own, query))
     }
 
     /// Leaves out pods whose label says that they belong to another instance.
-    fn without_others(&self, places: Option<&PodIndexes>, query: PodQuery<'a>) -> Vec<Pod<'a>> {
-        let others = |pod: &Pod| {
-            !pod.created_by.is_empty()
-                && (query.instance.is_some() || self.instances.contains(pod.created_by))
-        };
-        self.pods_at(places).filter(|pod| !others(pod)).collect()
+    fn without_others<'a>(
+        &self,
+        mut pods: Vec<Pod<'a>>,
+        query: PodQuery,
+        dependencies: &Dependencies,
+    ) -> Vec<Pod<'a>> {
+        pods.retain(|pod| {
+            pod.created_by.is_empty()
+                || query.instance.is_none() && !self.has_instance(pod.created_by, dependencies)
+        });
+        pods
     }
-}
 
-/// Adds a pod. If there are too many, a live pod replaces one that has ended.
-fn admit(places: &mut PodIndexes, place: u32, pods: &[Pod<'_>]) {
-    if places.len() < MOST_PODS {
-        places.push(place);
-    } else if !pods[place as usize].ended
-        && let Some(ended) = places.iter_mut().find(|place| pods[**place as usize].ended)
-    {
-        *ended = place;
+    fn has_instance(&self, uid: &str, dependencies: &Dependencies) -> bool {
+        let name = Name::Uid(uid);
+        dependencies.note(name);
+        self.instances.named(name).iter().any(|instance| instance.uid == uid)
     }
 }
 
@@ -222,7 +208,7 @@ pub(super) fn cut_prefix(vm_name: &str) -> String {
 }
 
 /// Returns a launcher pod's name without its five random characters.
-fn generated_prefix(name: &str) -> Option<&str> {
+pub(super) fn generated_prefix(name: &str) -> Option<&str> {
     let at = name.len().checked_sub(RANDOM_SUFFIX)?;
     if !name.is_char_boundary(at) || !name.starts_with(LAUNCHER) {
         return None;
@@ -234,6 +220,7 @@ fn generated_prefix(name: &str) -> Option<&str> {
 /// Returns namespace and name of the claims that pods mount on a node: those that its kubelet can know. Any kubelet
 /// could repeat all claims of the cluster.
 pub(super) fn mounted_claims<'a>(pods: &'a Objects<PodFacts>, node: &str) -> HashSet<(&'a str, &'a str)> {
-    let of_node = pods.values().filter(|pod| pod.node_name == node && !pod.has_ended());
+    let of_node = pods.named(Name::PodsOn(node)).iter();
+    let of_node = of_node.filter(|pod| pod.node_name == node && !pod.has_ended());
     of_node.flat_map(|pod| pod.claims.iter().map(|(_, claim)| (&*pod.namespace, claim.as_str()))).collect()
 }

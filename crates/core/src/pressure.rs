@@ -1,9 +1,8 @@
 //! The pressure on one VM: from what the kubelet of its node says of its launcher pod. `join` adds it to each VM.
 
-use super::{fix, pods::Pod, state::ClusterState};
+use super::{dependencies::Dependencies, fix, pods::Pod, state::ClusterState, touched::Name};
 use i18n::msg;
 use model::{
-    Millis,
     activity::Part,
     figure::Missing,
     format,
@@ -15,12 +14,17 @@ use model::{
 
 impl ClusterState {
     /// Returns the pressure on a VM with this launcher pod.
-    pub(super) fn pressure(&self, pod: Result<Pod, Reason>, now: Millis) -> Part<PressureSample> {
+    pub(super) fn pressure(
+        &self,
+        pod: Result<Pod, Reason>,
+        dependencies: &Dependencies,
+    ) -> Part<PressureSample> {
         let missing = |reason: Reason| Err(Box::new(reason.into()));
         let pod = match pod {
             Ok(pod) => pod,
             Err(reason) => return missing(reason),
         };
+        dependencies.note(Name::Node(pod.node));
         if !self.limits.asks(SourceId::Kubelet) {
             let fix = fix::configure(SourceId::Kubelet);
             return Err(Box::new(Missing { fix, ..Reason::NotConfigured.into() }));
@@ -38,7 +42,7 @@ impl ClusterState {
             let (detail, fix) = (msg!(error.no_pressure), fix::pressure(pod.node));
             return Err(Box::new(Missing { detail, fix, ..Reason::NotReported.into() }));
         }
-        let (origin, expired) = self.kubelet_origin(&pod, &stats.pressure_receipt, WINDOW_MS, now);
+        let (origin, expired) = self.kubelet_origin(&pod, &stats.pressure_receipt, WINDOW_MS, dependencies);
         match (expired, failed) {
             (false, _) => Ok(PressureSample { pressure: stats.pressure, origin }),
             (true, Some(failed)) => Err(failed),

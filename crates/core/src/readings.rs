@@ -2,15 +2,17 @@
 //! backend); a volume's figure comes from one of them and is never a sum of several.
 
 use super::{
+    dependencies::Dependencies,
     disk_content::{Gap, exceeds, needs_serial},
     fix,
     observation::{
         At, Backend, InstanceFacts, Key, LonghornEngine, Provisioner, SourceError, Uncounted, VolumeStats,
     },
     receipt::Age,
-    reports::{Report, Reports},
+    reports::Report,
     sharing::{self, ClaimSize, Peers, is_block},
     state::ClusterState,
+    touched::Name,
 };
 use i18n::msg;
 use model::{
@@ -98,15 +100,14 @@ impl ClusterState {
         &self,
         source: SourceId,
         query: &VolumeQuery,
-        reports: &Reports,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> Option<Figure> {
         let candidate = match source {
-            SourceId::Kubelet => self.read_kubelet(query, reports, now),
-            SourceId::Prometheus => self.read_prometheus(query, now),
-            SourceId::GuestAgent => self.read_guest(query, now)?,
-            SourceId::Longhorn => self.read_longhorn(query, reports, now)?,
-            SourceId::Ceph => self.read_ceph(query, now)?,
+            SourceId::Kubelet => self.read_kubelet(query, dependencies),
+            SourceId::Prometheus => self.read_prometheus(query, dependencies),
+            SourceId::GuestAgent => self.read_guest(query, dependencies)?,
+            SourceId::Longhorn => self.read_longhorn(query, dependencies)?,
+            SourceId::Ceph => self.read_ceph(query, dependencies)?,
             _ => return None,
         };
         let figure = candidate.and_then(|candidate| judge(candidate, query));
@@ -116,14 +117,14 @@ impl ClusterState {
     fn read_kubelet(
         &self,
         query: &VolumeQuery,
-        reports: &Reports,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> Result<Candidate<'_>, Missing> {
         if query.block {
             return Err(query.missing(Reason::BlockVolume));
         }
+        dependencies.note(Name::Node(query.place.node));
         let kubelet = self.kubelets.get(query.place.node);
-        let Some(report) = reports.best(&query.claim, query.place.node) else {
+        let Some(report) = self.best_report(&query.claim, query.place.node, dependencies) else {
             return Err(match kubelet {
                 None if !self.may_be_node(query.place.node) => query.missing(Reason::NoNode),
                 None => query.missing(Reason::Starting),
@@ -135,17 +136,22 @@ impl ClusterState {
         };
         let unlisted = || (msg!(error.no_host_path), fix::unlisted(report.node));
         let Report { node, source, stats, receipt, interval } = report;
+        dependencies.note(Name::Node(node));
         let at = self.taken_at(receipt, SourceId::Kubelet, node);
         let reporter = self.kubelets.get(node);
         let peers = reporter.map(|node| &node.peers);
-        let (used, of, basis) = self.image_usage(stats, node, peers, query, unlisted)?;
+        let (used, of, basis) = self.image_usage(stats, (node, peers), query, dependencies, unlisted)?;
         let sample = sample(used, of, at, source, basis);
         let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
         let fix = error.map(|error| fix::kubelet(error.reason, query.place.node)).unwrap_or_default();
-        Ok(Candidate { sample, age: self.age(receipt, now, interval), error, fix })
+        Ok(Candidate { sample, age: dependencies.age_of(receipt, interval), error, fix })
     }
 
-    fn read_prometheus(&self, query: &VolumeQuery, now: Millis) -> Result<Candidate<'_>, Missing> {
+    fn read_prometheus(
+        &self,
+        query: &VolumeQuery,
+        dependencies: &Dependencies,
+    ) -> Result<Candidate<'_>, Missing> {
         if query.block {
             return Err(query.missing(Reason::BlockVolume));
         }
@@ -163,12 +169,17 @@ impl ClusterState {
         };
         let peers = self.prometheus.peers.get(&stats.node);
         let at = self.taken_at(receipt, SourceId::Prometheus, "");
-        let (used, of, basis) = self.image_usage(stats, &stats.node, peers, query, unscraped)?;
-        let age = self.age(receipt, now, self.limits.disk_interval);
+        let (used, of, basis) =
+            self.image_usage(stats, (&stats.node, peers), query, dependencies, unscraped)?;
+        let age = dependencies.age_of(receipt, self.limits.disk_interval);
         Ok(self.candidate(SourceId::Prometheus, sample(used, of, at, Source::Prometheus, basis), age))
     }
 
-    fn read_guest(&self, query: &VolumeQuery, now: Millis) -> Option<Result<Candidate<'_>, Missing>> {
+    fn read_guest(
+        &self,
+        query: &VolumeQuery,
+        dependencies: &Dependencies,
+    ) -> Option<Result<Candidate<'_>, Missing>> {
         let instance = query.place.instance?;
         if !instance.agent_connected {
             return Some(Err(query.missing(Reason::AgentOff)));
@@ -196,18 +207,17 @@ impl ClusterState {
         let sample = sample(content.used, content.total, self.wall(answered), Source::GuestAgent, Basis::Own);
         let error = guest.error.as_ref();
         let fix = error.map(fix).unwrap_or_default();
-        Some(Ok(Candidate { sample, age: Age::new(now, answered, self.limits.disk_interval), error, fix }))
+        Some(Ok(Candidate { sample, age: dependencies.age(answered, self.limits.disk_interval), error, fix }))
     }
 
     fn read_longhorn(
         &self,
         query: &VolumeQuery,
-        reports: &Reports,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> Option<Result<Candidate<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&query.claim) else { return None };
         let advice = || (Message::default(), fix::longhorn(handle));
-        let longhorn = match reports.longhorn(handle) {
+        let longhorn = match self.longhorn_volume(handle, dependencies) {
             Some(Some(longhorn)) => longhorn,
             Some(None) => {
                 return Some(Err(query.unreported((msg!(error.longhorn_twice), fix::longhorn(handle)))));
@@ -226,16 +236,17 @@ impl ClusterState {
             LonghornEngine::V2 if used == 0 => return Some(Err(query.unreported(advice()))),
             _ => {}
         }
-        // The volume is watched, so the figure is valid as long as the watch is alive. The time is rounded to
-        // the interval, so that it does not change every second.
-        let last_success = self.last_success_of(SourceId::Longhorn).unwrap_or_default();
-        let at = last_success - last_success % self.limits.disk_interval.max(1);
-        let age = Age::new(now, at, self.limits.disk_interval.max(BOOKMARKS));
+        let at = self.longhorn_time();
+        let age = dependencies.age(at, self.limits.disk_interval.max(BOOKMARKS));
         let sample = sample(used, of, self.wall(at), Source::Longhorn, Basis::Backend);
         Some(Ok(self.candidate(SourceId::Longhorn, sample, age)))
     }
 
-    fn read_ceph(&self, query: &VolumeQuery, now: Millis) -> Option<Result<Candidate<'_>, Missing>> {
+    fn read_ceph(
+        &self,
+        query: &VolumeQuery,
+        dependencies: &Dependencies,
+    ) -> Option<Result<Candidate<'_>, Missing>> {
         let Some(Backend::Rbd(image)) = self.backend(&query.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
             let advice = || (Message::default(), fix::image(image));
@@ -257,7 +268,15 @@ impl ClusterState {
             }
         };
         let sample = sample(used, stats.size, self.wall(answered), Source::Ceph, Basis::Backend);
-        Some(Ok(self.candidate(SourceId::Ceph, sample, Age::new(now, answered, self.limits.ceph_interval))))
+        let age = dependencies.age(answered, self.limits.ceph_interval);
+        Some(Ok(self.candidate(SourceId::Ceph, sample, age)))
+    }
+
+    /// Returns the time of Longhorn's figures. The volumes are watched, so their figures are valid as long as the
+    /// watch is alive. The time is rounded to the interval, so that it does not change every second.
+    pub(super) fn longhorn_time(&self) -> Millis {
+        let last_success = self.last_success_of(SourceId::Longhorn).unwrap_or_default();
+        last_success - last_success % self.limits.disk_interval.max(1)
     }
 
     fn candidate(&self, id: SourceId, sample: Sample, age: Age) -> Candidate<'_> {
@@ -271,9 +290,9 @@ impl ClusterState {
     fn image_usage(
         &self,
         stats: &VolumeStats,
-        node: &str,
-        peers: Option<&Peers>,
+        (node, peers): (&str, Option<&Peers>),
         query: &VolumeQuery,
+        dependencies: &Dependencies,
         advice: impl Fn() -> Advice,
     ) -> Result<(u64, u64, Basis), Missing> {
         if is_block(stats) {
@@ -292,7 +311,10 @@ impl ClusterState {
         }
         let claim = &query.claim;
         let has_peer = || {
-            let counts = |other: &Key| self.provisioner(other) != Provisioner::Device;
+            let counts = |other: &Key| {
+                dependencies.note(Name::claim(other));
+                self.provisioner(other) != Provisioner::Device
+            };
             peers.zip(stats.available).is_some_and(|(peers, free)| peers.has(claim, of, free, counts))
         };
         let filesystems = self.kubelets.get(node).map(|node| node.filesystems.as_slice()).unwrap_or_default();

@@ -1,17 +1,25 @@
-//! Indexes what all kubelets say of claims, and what Longhorn says of its volumes, for one join. `readings`
-//! looks volumes up here.
+//! Finds what kubelets say of a claim, and Longhorn's volume of a handle. `readings` looks volumes up here.
 
-use hashbrown::{HashMap, HashSet};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::{
-    observation::{Key, LonghornFacts, VolumeRef, VolumeStats},
+    dependencies::Dependencies,
+    kubelet::NodeVolumes,
+    objects::Objects,
+    observation::{Key, LonghornFacts, PodFacts, VolumeRef, VolumeStats},
     receipt::Receipt,
     state::ClusterState,
+    touched::Name,
 };
 use model::{Millis, figure::Source};
 
 /// The namespace of Longhorn's volumes, unless `namespaceOverride` of its chart says otherwise.
 const LONGHORN_SYSTEM: &str = "longhorn-system";
+
+/// Pods of a claim whose volumes are looked up by the names that they have in the pod.
+const MOST_PODS: usize = 64;
 
 /// What one kubelet says of a claim.
 #[derive(Clone, Copy)]
@@ -24,72 +32,163 @@ pub(super) struct Report<'a> {
     pub interval: Millis,
 }
 
-/// All kubelets' reports by claim, and Longhorn's volumes by name.
-pub(super) struct Reports<'a> {
-    by_claim: HashMap<(&'a str, &'a str), Vec<Report<'a>>>,
-    /// Longhorn volumes by name; `None` for a name that two namespaces share. Tenants may be allowed to
-    /// create objects of that kind in their namespaces, so if Longhorn's own namespace has any
-    /// volume, only that namespace counts.
-    longhorn: HashMap<&'a str, Option<&'a LonghornFacts>>,
-    /// Node, namespace and claim of what pods mount. `None` if pods cannot be listed.
-    mounts: Option<HashSet<(&'a str, &'a str, &'a str)>>,
+/// Which kubelets report each volume, and where in their answer. It follows each answer of a kubelet.
+#[derive(Debug, Default)]
+pub(super) struct Reporters {
+    by_volume: HashMap<u64, Vec<Reporter>>,
+    /// Volumes of pods that were not known when their kubelet answered.
+    of_unknown_pods: usize,
 }
 
-impl<'a> Reports<'a> {
-    pub fn of(state: &'a ClusterState) -> Self {
-        let mut by_claim: HashMap<_, Vec<Report>> = HashMap::new();
-        for (node, kubelet) in &state.kubelets {
-            let Some(source) = kubelet.source else { continue };
-            let interval = kubelet.interval(state.limits.disk_interval);
-            for (stats, receipt) in kubelet.volumes() {
-                if let Some(claim) = claim_of(stats, state) {
-                    let report = Report { node, source, stats, receipt, interval };
-                    by_claim.entry(claim).or_default().push(report);
-                }
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Reporter {
+    node: Arc<str>,
+    index: u32,
+}
+
+impl Reporters {
+    /// Bytes that one report takes here, with the room of its table.
+    pub const BYTES: usize = 2 * size_of::<(u64, Vec<Reporter>)>() + size_of::<Reporter>();
+
+    pub fn add(&mut self, node: &str, kubelet: &NodeVolumes) {
+        let node: Arc<str> = node.into();
+        for ((stats, _), index) in kubelet.volumes().zip(0..) {
+            self.of_unknown_pods += usize::from(is_of_unknown_pod(stats));
+            let reporters =
+                self.by_volume.entry(stats.of.name().hash()).or_insert_with(|| Vec::with_capacity(1));
+            reporters.push(Reporter { node: node.clone(), index });
+        }
+    }
+
+    pub fn remove(&mut self, node: &str, kubelet: &NodeVolumes) {
+        for (stats, _) in kubelet.volumes() {
+            self.of_unknown_pods -= usize::from(is_of_unknown_pod(stats));
+            let name = stats.of.name().hash();
+            let Some(reporters) = self.by_volume.get_mut(&name) else { continue };
+            reporters.retain(|reporter| *reporter.node != *node);
+            if reporters.is_empty() {
+                self.by_volume.remove(&name);
             }
         }
-        let mut longhorn = HashMap::new();
-        let is_at_home = state.longhorn.values().any(|volume| volume.namespace == LONGHORN_SYSTEM);
-        let volumes = state.longhorn.values();
-        for volume in volumes.filter(|volume| !is_at_home || volume.namespace == LONGHORN_SYSTEM) {
-            longhorn.entry(volume.name.as_str()).and_modify(|named| *named = None).or_insert(Some(&**volume));
+    }
+
+    fn of(&self, name: Name) -> &[Reporter] {
+        self.by_volume.get(&name.hash()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether it is what it would be if it were built now.
+    #[cfg(test)]
+    pub fn is_exact(&self, kubelets: &HashMap<String, NodeVolumes>) -> bool {
+        let mut fresh = Self::default();
+        kubelets.iter().for_each(|(node, kubelet)| fresh.add(node, kubelet));
+        let sorted = |of: &Self| {
+            let mut all: Vec<_> = of.by_volume.iter().map(|(name, of)| (*name, of.clone())).collect();
+            all.iter_mut().for_each(|(_, of)| of.sort());
+            all.sort();
+            all
+        };
+        fresh.of_unknown_pods == self.of_unknown_pods && sorted(&fresh) == sorted(self)
+    }
+}
+
+fn is_of_unknown_pod(stats: &VolumeStats) -> bool {
+    matches!(stats.of, VolumeRef::PodVolume { .. })
+}
+
+impl VolumeRef {
+    fn name(&self) -> Name<'_> {
+        match self {
+            Self::Claim(claim) => Name::claim(claim),
+            Self::PodVolume { pod, volume } => Name::PodVolume(&pod.namespace, &pod.name, volume),
         }
-        // The kubelet of a pod that has ended measures nothing for it any more, and could report anything for
-        // a VM that has left.
-        let mounts = state.pods.values().filter(|pod| !pod.has_ended()).flat_map(|pod| {
-            pod.claims.iter().map(|(_, claim)| (&*pod.node_name, &*pod.namespace, claim.as_str()))
-        });
-        let mounts = (!state.pods.is_empty()).then(|| mounts.collect());
-        Self { by_claim, longhorn, mounts }
+    }
+}
+
+impl VolumeStats {
+    /// Returns namespace and name of the claim that the kubelet names, else the claim of the pod's volume, if
+    /// the pod is known by now.
+    pub(super) fn claim<'a>(&'a self, pods: &'a Objects<PodFacts>) -> Option<(&'a str, &'a str)> {
+        match &self.of {
+            VolumeRef::Claim(claim) => Some((&claim.namespace, &claim.name)),
+            VolumeRef::PodVolume { pod, volume } => Some((&pod.namespace, pods.get(pod)?.claim_of(volume)?)),
+        }
+    }
+}
+
+impl ClusterState {
+    /// Returns the report from the node that holds the guest, else the newest report from a node where a pod
+    /// mounts the claim. Other nodes cannot know the claim, and a compromised node could report anything.
+    pub(super) fn best_report(
+        &self,
+        claim: &Key,
+        node: &str,
+        dependencies: &Dependencies,
+    ) -> Option<Report<'_>> {
+        dependencies.note(Name::claim(claim));
+        let may_know = |report: &Report| report.node == node || self.is_mounted(report.node, claim);
+        let named = self.reports_under(Name::claim(claim), claim);
+        let known = named.chain(self.reports_of_pods(claim)).filter(may_know);
+        known.max_by_key(|report| (report.node == node, report.receipt.first, report.node))
+    }
+
+    /// Returns the reports whose volume was the claim's pod's when its pod was not known yet.
+    fn reports_of_pods<'a, 'k>(&'a self, claim: &'k Key) -> impl Iterator<Item = Report<'a>> + use<'a, 'k> {
+        let is_any = self.reporters.of_unknown_pods > 0;
+        let pods = is_any.then(|| self.pods.named(Name::claim(claim))).unwrap_or_default();
+        pods.iter().take(MOST_PODS).flat_map(move |pod| {
+            let volumes = pod.claims.iter().filter(|(_, of)| **of == *claim.name);
+            let name = |volume| Name::PodVolume(&pod.namespace, &pod.name, volume);
+            volumes.flat_map(move |(volume, _)| self.reports_under(name(volume), claim))
+        })
+    }
+
+    fn reports_under<'a, 'k>(
+        &'a self,
+        name: Name,
+        claim: &'k Key,
+    ) -> impl Iterator<Item = Report<'a>> + use<'a, 'k> {
+        let report = |reporter: &'a Reporter| {
+            let kubelet = self.kubelets.get(&*reporter.node)?;
+            let (stats, receipt) = kubelet.volume(reporter.index as usize)?;
+            let interval = kubelet.interval(self.limits.disk_interval);
+            Some(Report { node: &reporter.node, source: kubelet.source?, stats, receipt, interval })
+        };
+        let is_of =
+            |report: &Report| report.stats.claim(&self.pods) == Some((&*claim.namespace, &*claim.name));
+        self.reporters.of(name).iter().filter_map(report).filter(is_of)
+    }
+
+    /// Whether a pod that has not ended mounts the claim on the node: the kubelet of a pod that has ended
+    /// measures nothing for it any more, and could report anything for a VM that has left. Without any pod
+    /// nothing is known of mounts.
+    fn is_mounted(&self, node: &str, claim: &Key) -> bool {
+        let mount = Name::Mount(node, &claim.namespace, &claim.name);
+        self.pods.is_empty() || !self.pods.named(mount).is_empty()
     }
 
     /// Returns the volume of this name, which is the CSI driver's handle. The inner `None` means that several
-    /// namespaces have one.
-    pub fn longhorn(&self, name: &str) -> Option<Option<&'a LonghornFacts>> {
-        self.longhorn.get(name).copied()
+    /// namespaces have one. Tenants may be allowed to create objects of that kind in their namespaces, so if
+    /// Longhorn's own namespace has any volume, only that namespace counts.
+    pub(super) fn longhorn_volume(
+        &self,
+        handle: &str,
+        dependencies: &Dependencies,
+    ) -> Option<Option<&LonghornFacts>> {
+        let name = Name::Longhorn(handle);
+        dependencies.note(name);
+        let is_of = |volume: &&Arc<LonghornFacts>| {
+            volume.name == handle && (!self.is_longhorn_at_home || volume.namespace == LONGHORN_SYSTEM)
+        };
+        let mut volumes = self.longhorn.named(name).iter().filter(is_of);
+        let first = volumes.next()?;
+        Some(volumes.next().is_none().then_some(first))
     }
 
-    /// Returns the report from the node that holds the guest, else the newest report from a node where a pod
-    /// mounts the claim. Other nodes cannot know the claim, and a compromised node could report anything.
-    pub fn best(&self, claim: &Key, node: &str) -> Option<Report<'a>> {
-        let reports = self.by_claim.get(&(&*claim.namespace, &*claim.name))?;
-        let may_know = |report: &&Report| report.node == node || self.is_mounted(report.node, claim);
-        let known = reports.iter().filter(may_know).copied();
-        known.max_by_key(|report| (report.node == node, report.receipt.first))
-    }
-
-    fn is_mounted(&self, node: &str, claim: &Key) -> bool {
-        let claim = (node, &*claim.namespace, &*claim.name);
-        self.mounts.as_ref().is_none_or(|mounts| mounts.contains(&claim))
-    }
-}
-
-/// Returns the claim that the kubelet names, else the claim of the pod's volume, if the pod is known by now.
-fn claim_of<'a>(stats: &'a VolumeStats, state: &'a ClusterState) -> Option<(&'a str, &'a str)> {
-    match &stats.of {
-        VolumeRef::Claim(claim) => Some((&claim.namespace, &claim.name)),
-        VolumeRef::PodVolume { pod, volume } => {
-            Some((&pod.namespace, state.pods.get(pod)?.claim_of(volume)?))
+    /// Finds out whether Longhorn's own namespace has any volume.
+    pub(super) fn locate_longhorn(&mut self) {
+        if std::mem::take(&mut self.longhorn.changed) {
+            self.is_longhorn_at_home =
+                self.longhorn.values().any(|volume| volume.namespace == LONGHORN_SYSTEM);
         }
     }
 }

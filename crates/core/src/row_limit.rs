@@ -30,22 +30,25 @@ impl OmittedRows {
 
 /// Keeps at most this many entries. The namespaces with the most entries lose their last ones, until each has as many as
 /// the others may have: a namespace with fewer loses none.
-pub(super) fn keep_fairly<'a>(entries: Vec<Entry<'a>>, most: usize) -> (Vec<Entry<'a>>, OmittedRows) {
+pub(super) fn keep_fairly<'a, K>(
+    entries: Vec<(K, Entry<'a>)>,
+    most: usize,
+) -> (Vec<(K, Entry<'a>)>, OmittedRows) {
     if entries.len() <= most {
         return (entries, OmittedRows::default());
     }
     let mut counts: HashMap<&'a str, usize> = HashMap::new();
-    entries.iter().for_each(|entry| *counts.entry(entry.namespace()).or_default() += 1);
+    entries.iter().for_each(|(_, entry)| *counts.entry(entry.namespace()).or_default() += 1);
     let fullest = counts.iter().max_by_key(|(name, count)| (**count, **name)).map_or("", |(name, _)| name);
     let mut omitted = OmittedRows { most, fullest: fullest.to_owned(), ..OmittedRows::default() };
     let share = fair_share(counts.values().copied().collect(), most);
     let mut kept: HashMap<&'a str, usize> = HashMap::new();
     let mut shown = Vec::with_capacity(most);
-    for entry in entries {
+    for (key, entry) in entries {
         let of_namespace = kept.entry(entry.namespace()).or_default();
         if *of_namespace < share {
             *of_namespace += 1;
-            shown.push(entry);
+            shown.push((key, entry));
         } else {
             *omitted.by_source.entry(source(entry.kind)).or_default() += 1;
         }

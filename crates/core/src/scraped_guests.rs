@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 
 use super::{
     activity::{Counted, describe, failed, uncounted_interfaces},
+    dependencies::Dependencies,
     fix,
     observation::{
         At, GuestMemory, InstanceFacts, InstanceSample, Key, KubevirtVersion, ScrapedGuest, ScrapedGuests,
@@ -55,7 +56,7 @@ impl ClusterState {
         &self,
         instance: Option<&InstanceFacts>,
         running: bool,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> Result<GuestActivity, Missing> {
         if !running {
             return Err(Reason::NotRunning.into());
@@ -75,7 +76,7 @@ impl ClusterState {
             self.prometheus.guests.known.get(&key).filter(|(guest, _)| *guest.node == *instance.node_name);
         let known = known.filter(|_| !error.is_some_and(SourceError::is_denial));
         let (guest, receipt) = known.ok_or_else(|| why(Reason::NotReported))?;
-        let age = self.age(receipt, now, self.limits.disk_interval.max(self.limits.metrics_interval));
+        let age = dependencies.age_of(receipt, self.limits.disk_interval.max(self.limits.metrics_interval));
         if age.expired {
             return Err(why(Reason::Expired));
         }

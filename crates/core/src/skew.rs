@@ -35,6 +35,8 @@ pub(super) struct Skews {
     clocks: BTreeMap<(SourceId, Machine), Offsets>,
     /// The clocks that are off, and by how much: looked up for every figure of every join.
     skewed: HashMap<SourceId, HashMap<Machine, Millis>>,
+    /// How often `skewed` changed.
+    changes: u64,
 }
 
 /// How far ahead the newest samples of one clock were, in milliseconds; negative if behind.
@@ -82,12 +84,12 @@ impl Skews {
         offsets.add(at.saturating_sub(wall), interval, wall);
         match offsets.skew() {
             Some(skew) => {
-                self.skewed.entry(source).or_default().insert(machine.into(), skew);
+                let before = self.skewed.entry(source).or_default().insert(machine.into(), skew);
+                self.changes += u64::from(before != Some(skew));
             }
             None => {
-                if let Some(skewed) = self.skewed.get_mut(&source) {
-                    skewed.remove(machine);
-                }
+                let before = self.skewed.get_mut(&source).and_then(|skewed| skewed.remove(machine));
+                self.changes += u64::from(before.is_some());
             }
         }
     }
@@ -97,13 +99,18 @@ impl Skews {
         self.skewed.get(&source)?.get(machine).copied()
     }
 
+    /// Returns how often what [`Self::of`] returns changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Drops clocks that were not updated since `before`.
     pub fn forget(&mut self, before: Millis) {
-        let Self { clocks, skewed } = self;
+        let Self { clocks, skewed, changes } = self;
         clocks.retain(|(source, machine), offsets| {
             let kept = offsets.updated >= before;
             if !kept && let Some(skewed) = skewed.get_mut(source) {
-                skewed.remove(machine);
+                *changes += u64::from(skewed.remove(machine).is_some());
             }
             kept
         });

@@ -11,27 +11,26 @@ use super::{
     guests::Guests,
     kubelet::NodeVolumes,
     latency::Latencies,
+    objects::Objects,
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        LonghornFacts, MigrationFacts, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts,
-        SourceError, TrackedNames, VmFacts, VolumeGap, VolumeStats, WukongFacts,
+        LonghornFacts, MigrationFacts, Named, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts,
+        SourceError, Targets, TrackedNames, VmFacts, VolumeGap, VolumeStats, WukongFacts,
     },
     pod_stats::LauncherStats,
-    receipt::{Age, Receipt},
-    row_limit::OmittedRows,
+    receipt::Receipt,
+    reports::Reporters,
+    rows::Rows,
     scraped_guests::ScrapedRound,
     sharing::Peers,
     skew::Skews,
     source_status::{SourceStatus, SourceStatuses},
+    touched::Touched,
 };
-use model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
-
-/// Objects of one kind, by namespace and name. They are boxed, because a map's table is up to twice as large
-/// as its content.
-pub(super) type Objects<T> = HashMap<Key, Box<T>>;
+use model::{Millis, groups::Node, message::Message, source::SourceId};
 
 /// What metrics.k8s.io says of a pod.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct PodSamples {
     pub namespace: String,
     pub name: String,
@@ -44,7 +43,17 @@ pub(super) struct PodSamples {
     pub last_reported: Millis,
 }
 
-#[derive(Clone, Copy, Debug)]
+impl Named for PodSamples {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct PodSample {
     pub usage: PodUsage,
     pub window_ms: u32,
@@ -77,6 +86,8 @@ pub(super) struct Images {
 pub(super) struct CollectedNames {
     pub hasher: RandomState,
     pub collected: Option<Millis>,
+    /// Whether any may have changed since.
+    pub changed: bool,
     pub last: Option<Arc<TrackedNames>>,
 }
 
@@ -96,9 +107,15 @@ pub struct ClusterState {
     /// When the metrics API last made its items, by its own clock.
     pub(super) metrics_made: Option<Millis>,
     pub(super) kubelets: HashMap<String, NodeVolumes>,
+    /// Which kubelets report each volume.
+    pub(super) reporters: Reporters,
     pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
     pub(super) longhorn: Objects<LonghornFacts>,
+    /// Whether Longhorn's own namespace has any volume, as of the last join.
+    pub(super) is_longhorn_at_home: bool,
     pub(super) nodes: Objects<Node>,
+    /// All nodes as of the last join, sorted by name.
+    pub(super) sorted_nodes: Arc<[Node]>,
     pub(super) guests: Guests,
     pub(super) counted_guests: CountedGuests,
     pub(super) launcher_stats: LauncherStats,
@@ -118,9 +135,11 @@ pub struct ClusterState {
     pub(super) wall_step: Millis,
     pub(super) names: CollectedNames,
     pub(super) seq: u64,
-    /// The VMs of the last snapshot, in its order, and those that it leaves out.
-    pub(super) last: Vec<Arc<Vm>>,
-    pub(super) omitted_rows: OmittedRows,
+    /// What changed since the last join.
+    pub(super) touched: Touched,
+    /// The rows of the last snapshot, and what they are worth asking for.
+    pub(super) rows: Rows,
+    pub(super) targets: Targets,
 }
 
 /// Intervals after which data of something that is no longer reported (pods that are gone, nodes without VMs)
@@ -131,20 +150,23 @@ impl ClusterState {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            wukongs: Objects::new(),
-            vms: Objects::new(),
-            instances: Objects::new(),
-            migrations: Objects::new(),
-            cluster_instancetypes: Objects::new(),
-            instancetypes: Objects::new(),
-            pods: Objects::new(),
-            claims: Objects::new(),
-            metrics: Objects::new(),
+            wukongs: Objects::default(),
+            vms: Objects::default(),
+            instances: Objects::default(),
+            migrations: Objects::default(),
+            cluster_instancetypes: Objects::default(),
+            instancetypes: Objects::default(),
+            pods: Objects::default(),
+            claims: Objects::default(),
+            metrics: Objects::default(),
             metrics_made: None,
             kubelets: HashMap::new(),
-            persistent_volumes: Objects::new(),
-            longhorn: Objects::new(),
-            nodes: Objects::new(),
+            reporters: Reporters::default(),
+            persistent_volumes: Objects::default(),
+            longhorn: Objects::default(),
+            is_longhorn_at_home: false,
+            nodes: Objects::default(),
+            sorted_nodes: Arc::default(),
             guests: Guests::default(),
             counted_guests: CountedGuests::default(),
             launcher_stats: LauncherStats::default(),
@@ -159,8 +181,9 @@ impl ClusterState {
             wall_step: 0,
             names: CollectedNames::default(),
             seq: 0,
-            last: Vec::new(),
-            omitted_rows: OmittedRows::default(),
+            touched: Touched::default(),
+            rows: Rows::default(),
+            targets: Targets::default(),
         }
     }
 
@@ -174,10 +197,6 @@ impl ClusterState {
         steady.saturating_add(self.wall_step)
     }
 
-    pub(super) fn age(&self, receipt: &Receipt, now: Millis, interval: Millis) -> Age {
-        receipt.age(now, self.wall(now), interval)
-    }
-
     /// Returns when a sample was taken, by this program's wall clock, corrected by the skew of its source's
     /// clock. Never later than it was received.
     pub(super) fn taken_at(&self, receipt: &Receipt, source: SourceId, machine: &str) -> Millis {
@@ -189,10 +208,7 @@ impl ClusterState {
     /// Returns the PersistentVolume of a claim, if the two name each other.
     fn persistent_volume(&self, claim: &Key) -> Option<&PersistentVolumeFacts> {
         let bound = &self.claims.get(claim)?.volume_name;
-        self.persistent_volumes
-            .get(&At("", bound))
-            .map(|volume| &**volume)
-            .filter(|volume| volume.claim == *claim)
+        self.persistent_volumes.get(&At("", bound)).map(AsRef::as_ref).filter(|volume| volume.claim == *claim)
     }
 
     /// Returns the storage behind a claim.
@@ -252,12 +268,6 @@ impl ClusterState {
     pub(super) fn denied(&self, id: SourceId) -> bool {
         let status = self.source_statuses.get(&(id, None));
         status.and_then(|status| status.error.as_ref()).is_some_and(SourceError::is_denial)
-    }
-
-    /// Converts a time of the steady clock to the cluster's clocks, in case this program's clock is the one
-    /// that is off.
-    pub(super) fn cluster_time(&self, now: Millis) -> Millis {
-        self.wall(now).saturating_add(self.own_skew.unwrap_or_default())
     }
 
     /// Whether a node of this name may exist. A tenant may write any node into a Wukong; once the nodes are

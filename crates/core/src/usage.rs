@@ -3,11 +3,13 @@
 
 use super::{
     containers::{Incomplete, PodUsage},
+    dependencies::Dependencies,
     fix,
     observation::{At, InstanceFacts, InstanceSample, SourceError},
     pods::Pod,
     receipt::Age,
     state::{ClusterState, PodSample},
+    touched::Name,
 };
 use i18n::msg;
 use model::{
@@ -43,11 +45,11 @@ pub(super) struct UsageQuery {
 }
 
 impl ClusterState {
-    pub(super) fn usage(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Figure {
-        match self.try_usage(vm, query, now) {
+    pub(super) fn usage(&self, vm: &VmContext, query: &UsageQuery, dependencies: &Dependencies) -> Figure {
+        match self.try_usage(vm, query, dependencies) {
             Ok(sample) => Figure::Known(sample),
             Err(missing) => {
-                let second = self.of_prometheus_instance(vm, query, now);
+                let second = self.of_prometheus_instance(vm, query, dependencies);
                 second
                     .filter(|_| missing.reason != Reason::Hugepages)
                     .map_or(Figure::Missing(missing), Figure::Known)
@@ -57,19 +59,29 @@ impl ClusterState {
 
     /// Returns the figure from KubeVirt's own metrics, used if metrics.k8s.io has none. They name the
     /// instance, so no pod is needed.
-    fn of_prometheus_instance(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Option<Sample> {
+    fn of_prometheus_instance(
+        &self,
+        vm: &VmContext,
+        query: &UsageQuery,
+        dependencies: &Dependencies,
+    ) -> Option<Sample> {
         let instance = vm.instance.filter(|_| vm.running)?;
         let of = query.allocated?;
         let (sample, receipt) = self.prometheus.instances.get(&At(&instance.namespace, &instance.name))?;
         let (used, window_ms) = (query.of_instance)(sample)?;
-        let age = self.age(receipt, now, self.limits.metrics_interval);
+        let age = dependencies.age_of(receipt, self.limits.metrics_interval);
         let at = self.taken_at(receipt, SourceId::Prometheus, "");
         let (unit, source) = (query.unit, Source::Prometheus);
         let known = Sample { unit, used, of, at, window_ms, source, basis: Basis::Own, stale: age.stale };
         (!age.expired && !self.denied(SourceId::Prometheus)).then_some(known)
     }
 
-    fn try_usage(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Result<Sample, Missing> {
+    fn try_usage(
+        &self,
+        vm: &VmContext,
+        query: &UsageQuery,
+        dependencies: &Dependencies,
+    ) -> Result<Sample, Missing> {
         let missing =
             |reason| Missing { fix: fix::figure(reason, vm.namespace, vm.name), ..Missing::from(reason) };
         if !vm.running {
@@ -82,15 +94,16 @@ impl ClusterState {
             (Err(reason), None) => return Err(missing(*reason)),
         };
         let allocated = query.allocated.ok_or_else(|| missing(Reason::NoAllocation))?;
+        dependencies.note(Name::Pod(pod.namespace, pod.name));
         let Some(samples) = self.metrics.get(&At(pod.namespace, pod.name)) else {
-            return Err(self.unsampled(pod, now, missing));
+            return Err(self.unsampled(pod, dependencies, missing));
         };
         let incomplete = samples.incomplete.as_ref().map(describe).unwrap_or_default();
         let Some(last) = &samples.last else {
             return Err(Missing { detail: incomplete, ..missing(Reason::BadAnswer) });
         };
         let used = (query.read)(&last.usage).ok_or_else(|| missing(Reason::BadAnswer))?;
-        let (sample, age) = self.sample(last, pod.node, query.unit, used, allocated, now);
+        let (sample, age) = self.sample(last, pod.node, query.unit, used, allocated, dependencies);
         match denial {
             Some(error) => Err(failed(error, Some(sample))),
             None if age.expired => Err(self.expired(vm.namespace, sample, incomplete)),
@@ -107,8 +120,13 @@ impl ClusterState {
     }
 
     /// Returns why a pod has no sample: the source fails, was not asked yet, or does not have the pod.
-    fn unsampled(&self, pod: &Pod, now: Millis, missing: impl Fn(Reason) -> Missing) -> Missing {
-        let new = pod.created.is_none_or(|created| is_new(created, self.cluster_time(now)));
+    fn unsampled(
+        &self,
+        pod: &Pod,
+        dependencies: &Dependencies,
+        missing: impl Fn(Reason) -> Missing,
+    ) -> Missing {
+        let new = pod.created.is_none_or(|created| is_new(created, dependencies));
         // The pod may be one of those that were left out of the answer.
         let omitted =
             self.source_status(SourceId::PodMetrics, pod.namespace).and_then(|status| status.omitted.first());
@@ -134,11 +152,11 @@ impl ClusterState {
         unit: Unit,
         used: u64,
         of: u64,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> (Sample, Age) {
         let window_ms = last.window_ms;
         let interval = self.limits.metrics_interval.max(Millis::from(window_ms).min(LONGEST_WINDOW));
-        let age = self.age(&last.receipt, now, interval);
+        let age = dependencies.age_of(&last.receipt, interval);
         let at = self.taken_at(&last.receipt, SourceId::PodMetrics, node);
         let (source, basis, stale) = (Source::PodMetrics, Basis::Own, age.stale);
         (Sample { unit, used, of, at, window_ms, source, basis, stale }, age)
@@ -165,8 +183,7 @@ fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
     fix::missing(error, fix::source(SourceId::PodMetrics, error.reason), last)
 }
 
-/// Whether something created at that time is still starting. A time far in the future does not count: the
-/// clock that set it is off.
-pub(super) fn is_new(created: Millis, now: Millis) -> bool {
-    now.saturating_sub(created).saturating_abs() < NEW_FOR
+/// Whether something created at that time is still starting.
+pub(super) fn is_new(created: Millis, dependencies: &Dependencies) -> bool {
+    dependencies.is_within(created, NEW_FOR)
 }

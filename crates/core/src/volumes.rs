@@ -3,14 +3,14 @@
 use hashbrown::HashSet;
 
 use super::{
+    dependencies::Dependencies,
     observation::{InstanceFacts, InstanceVolume, Key, WukongFacts},
     readings::{VmPlacement, VolumeQuery, VolumeSpec},
-    reports::Reports,
     sharing::ClaimSize,
     state::ClusterState,
+    touched::Name,
 };
 use model::{
-    Millis,
     figure::{Basis, Figure, Sample},
     quantity::Quantity,
     reason::Reason,
@@ -49,10 +49,10 @@ impl ClusterState {
         &self,
         spec: &VolumeSpec,
         place: &VmPlacement,
-        reports: &Reports,
-        now: Millis,
+        dependencies: &Dependencies,
     ) -> Volume {
         let claim = Key::new(place.namespace, spec.claim);
+        dependencies.note(Name::claim(&claim));
         let facts = self.claims.get(&claim);
         let block = facts.is_some_and(|facts| facts.block);
         let requested_size = Quantity::parse(spec.size).ok().map(Quantity::units);
@@ -61,7 +61,7 @@ impl ClusterState {
         let claim_size = ClaimSize { request, capacity };
         let size = claim_size.of_disk(block);
         let query = VolumeQuery { spec, claim, claim_size, size, block, place };
-        let (Reading { source, figure: usage }, readings) = self.resolve(&query, reports, now);
+        let (Reading { source, figure: usage }, readings) = self.resolve(&query, dependencies);
         Volume {
             name: spec.name.to_owned(),
             claim: spec.claim.to_owned(),
@@ -76,7 +76,7 @@ impl ClusterState {
 
     /// Returns the reading of the first source that knows the volume, and the readings of the others; if no
     /// source knows it, why.
-    fn resolve(&self, query: &VolumeQuery, reports: &Reports, now: Millis) -> (Reading, Vec<Reading>) {
+    fn resolve(&self, query: &VolumeQuery, dependencies: &Dependencies) -> (Reading, Vec<Reading>) {
         let first = self.limits.disk_sources.first().copied().unwrap_or(SourceId::Kubelet);
         let none = |reason: Reason| Reading { source: first, figure: Figure::Missing(reason.into()) };
         if !query.place.running {
@@ -84,7 +84,7 @@ impl ClusterState {
         }
         let sources = self.limits.disk_sources.iter();
         let mut readings: Vec<Reading> = sources
-            .filter_map(|id| Some(Reading { source: *id, figure: self.reading(*id, query, reports, now)? }))
+            .filter_map(|id| Some(Reading { source: *id, figure: self.reading(*id, query, dependencies)? }))
             .collect();
         if readings.is_empty() {
             return (none(Reason::NotConfigured), readings);

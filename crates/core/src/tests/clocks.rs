@@ -305,7 +305,7 @@ fn a_new_pod_is_new_where_this_programs_clock_is_off() {
         ..pod("a", "virt-launcher-new-vm-abc12", "n1")
     };
     state.apply(Observation::Pods(applied(pod)));
-    state.metrics.clear();
+    state.metrics.clear(None, &mut state.touched);
     let mut now = NOW;
     for n in 0..8 {
         now = NOW + n * 15 * SECOND;

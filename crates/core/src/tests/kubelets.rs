@@ -58,7 +58,7 @@ fn a_kubelet_that_measures_more_often_is_held_to_that() {
 fn volumes_in_another_order_are_compared_once_each() {
     let answer = |at: Millis, reversed: bool| {
         let name = |n: u32| stats("a", &format!("claim-{n}"), 5 * GI, 20 * GI);
-        let mut volumes: Vec<_> = (0..70_000).map(|n| VolumeStats { at: Some(at), ..name(n) }).collect();
+        let mut volumes: Vec<_> = (0..60_000).map(|n| VolumeStats { at: Some(at), ..name(n) }).collect();
         if reversed {
             volumes.reverse();
         }

@@ -9,6 +9,7 @@ mod groups;
 mod guests;
 mod health;
 mod history;
+mod incremental;
 mod insight;
 mod instancetypes;
 mod inventory;

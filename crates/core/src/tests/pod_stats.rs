@@ -274,6 +274,7 @@ fn a_kubelet_without_pressure_says_since_when_there_is_one() {
     let fix = gap.fix.english();
     assert!(fix.contains("1.34") && fix.contains("/api/v1/nodes/n1/proxy/stats/summary"), "{fix}");
     state.limits.disk_sources.clear();
+    state.forget_rows();
     let gap = vm_at(&mut state, NOW).pressure.clone().unwrap_err();
     assert_eq!(gap.reason, Reason::NotConfigured);
     assert!(gap.fix.english().contains("--disk-sources"));

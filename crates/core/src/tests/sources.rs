@@ -176,6 +176,7 @@ fn three_sources_that_disagree_are_shown_apart_and_one_counts() {
 
     // The order of the operator decides within guest and image; the backend still comes last.
     state.limits.disk_sources = vec![SourceId::GuestAgent, SourceId::Kubelet, SourceId::Longhorn];
+    state.forget_rows();
     assert_eq!(disk(&mut state), Ok((4 * GI, 19 * GI)));
 }
 

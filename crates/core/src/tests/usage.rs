@@ -119,7 +119,7 @@ fn an_item_without_the_guests_container_leaves_the_last_sample() {
 
 fn state_without_samples() -> ClusterState {
     let mut state = one();
-    state.metrics.clear();
+    state.metrics.clear(None, &mut state.touched);
     state
 }
 
@@ -283,7 +283,7 @@ fn a_pod_that_may_have_been_left_out_is_not_said_to_be_unsampled() {
     add_vm(&mut state, "a", "web", 500, GI);
     let pod = PodFacts { created: NOW - 3_600 * SECOND, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
     state.apply(Observation::Pods(replaced(vec![pod])));
-    state.metrics.clear();
+    state.metrics.clear(None, &mut state.touched);
     assert_eq!(milli(&web(&mut state)), Err(Reason::NotSampled));
     let errors = vec![refused(Reason::TooLarge)];
     state.apply(Observation::Omitted { source: SourceId::PodMetrics, namespace: None, errors });
@@ -297,7 +297,7 @@ fn a_figure_does_not_name_the_objects_that_were_left_out_beside_it() {
     add_vm(&mut state, "a", "web", 500, GI);
     let pod = PodFacts { created: NOW - 3_600 * SECOND, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
     state.apply(Observation::Pods(replaced(vec![pod])));
-    state.metrics.clear();
+    state.metrics.clear(None, &mut state.touched);
     let errors =
         vec![SourceError { reason: Reason::TooLarge, detail: "left out: b/virt-launcher-bank".into() }];
     state.apply(Observation::Omitted { source: SourceId::PodMetrics, namespace: None, errors });

@@ -11,7 +11,7 @@ fn a_missing_figure_names_the_command_that_shows_why() {
     assert_eq!(missing.fix.english(), "kubectl -n a get pods -l kubevirt.io=virt-launcher");
 
     let mut state = one();
-    state.metrics.clear();
+    state.metrics.clear(None, &mut state.touched);
     let missing = web(&mut state).summary.usage.cpu.missing().cloned().unwrap();
     assert_eq!(missing.reason, Reason::NotSampled);
     assert!(missing.fix.english().contains("kubectl describe node n1"), "{}", missing.fix.english());
@@ -23,7 +23,7 @@ fn a_pod_is_new_for_three_minutes() {
         let mut state = one();
         let pod = PodFacts { created: NOW - age, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
         state.apply(Observation::Pods(replaced(vec![pod])));
-        state.metrics.clear();
+        state.metrics.clear(None, &mut state.touched);
         assert_eq!(milli(&web(&mut state)), Err(want), "after {age} ms");
     }
 }
@@ -31,7 +31,7 @@ fn a_pod_is_new_for_three_minutes() {
 #[test]
 fn kubevirts_own_metrics_do_not_count_once_prometheus_refuses() {
     let mut state = one();
-    state.metrics.clear();
+    state.metrics.clear(None, &mut state.touched);
     let sample = InstanceSample {
         namespace: "a".into(),
         name: "web-vm".into(),
