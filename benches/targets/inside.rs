@@ -1,6 +1,7 @@
 //! The join and the query of a view, on data collected from a simulated cluster of 10,000 VMs.
 
 use std::{
+    iter,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,8 +30,12 @@ pub fn measure(table: &mut Table) {
     // Nothing else may run during the measurement.
     runtime.shutdown_timeout(Duration::from_secs(5));
     println!("joined: {} VMs, {} sources tried", snapshot.vms.len(), snapshot.sources.len());
-    let join = median((0..TIMES).map(|_| millis(|| drop(world.join(clock::now())))).collect());
-    table.row("10,000 VMs: join", join, Must::BeAtMost, 50.0, "ms");
+    let mut join = || {
+        world.forget_rows();
+        drop(world.join(clock::now()));
+    };
+    let join = median(iter::repeat_with(|| millis(&mut join)).take(TIMES).collect());
+    table.row("10,000 VMs: join of everything", join, Must::BeAtMost, 50.0, "ms");
     let identity = Identity { cluster: "bench".into(), demo: false, refresh: 15_000 };
     let snapshot = Arc::new(snapshot);
     let visible = Visible::new(&snapshot, &Scope::all());
