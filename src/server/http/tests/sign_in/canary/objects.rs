@@ -216,7 +216,7 @@ pub fn vm(row: &Row) -> Vm {
     let in_filesystem = make.amount();
     // No VM migrates to the node that it is on.
     let target = Some(make.shape.random_range(0..3 * NODES)).filter(|target| *target != node);
-    Vm {
+    let vm = Vm {
         uid: make.text("uid"),
         summary: VmSummary {
             kind: row.kind,
@@ -271,10 +271,24 @@ pub fn vm(row: &Row) -> Vm {
             at: Some(make.time()),
         },
         activity: activity(make),
-        pressure: pressure(make),
+        pressure: model::pressure::unknown(),
         instance: make.one_in(2).then(|| Arc::new(details::instance(make))),
         migrations: vec![Arc::new(details::migration(make))],
-    }
+    };
+    with_origins(vm, make)
+}
+
+/// Adds what is of other sources than the rest: drawn last, so that the numbers of all else stay the same.
+fn with_origins(vm: Vm, make: &mut Maker) -> Vm {
+    let activity = match vm.activity {
+        Activity::Known(known) => {
+            let network = known.network.map(|traffic| Traffic { uncounted: make.count(), ..traffic });
+            let network_from = Some(origin(make));
+            Activity::Known(Box::new(GuestActivity { network, network_from, ..*known }))
+        }
+        missing => missing,
+    };
+    Vm { activity, pressure: pressure(make), ..vm }
 }
 
 fn activity(make: &mut Maker) -> Activity {
@@ -298,8 +312,8 @@ fn activity(make: &mut Maker) -> Activity {
         memory: Ok(MemoryUse { used: memory, total: make.amount() }),
         swap: if make.one_in(2) { Ok(swap) } else { Err(Box::new(missing_part(make))) },
         major_faults: Ok(make.rate()),
-        network: Ok(Traffic { receive: make.rate(), transmit: make.rate(), uncounted: make.count() }),
-        network_from: Some(origin(make)),
+        network: Ok(Traffic { receive: make.rate(), transmit: make.rate(), uncounted: 0 }),
+        network_from: None,
         storage: Ok(storage),
         contention: Ok(make.count()),
         migration: Some(Box::new(details::progress(make))),
