@@ -21,7 +21,7 @@ use crate::{
 const MOST_LEARNED: usize = 4;
 
 /// Queries for guests that are sent at the same time.
-const GUESTS_AT_ONCE: usize = 4;
+const GUESTS_AT_ONCE: usize = 6;
 
 /// The combined results of the queries of one part.
 #[derive(Default)]

@@ -16,6 +16,8 @@ use crate::{
 
 /// How far back an instant vector looks for a sample, as in Prometheus.
 const LOOKBACK: Millis = 5 * MINUTE;
+/// virt-handlers are not scraped more often: each of their samples is computed of all devices of a guest.
+const HANDLER_INTERVAL: Millis = 10 * SECOND;
 /// A guest's CPU usage counts as constant for this long.
 const EVEN: Millis = 5 * MINUTE;
 
@@ -175,7 +177,7 @@ impl Series {
 
     /// Returns the samples of the `range` up to `now`, oldest first.
     pub fn samples(&self, now: Millis, range: Millis) -> Vec<(Millis, f64)> {
-        let interval = millis(self.pace.metrics).max(1);
+        let interval = self.interval();
         let last = self.scrape(now).at;
         let times =
             (0..).map(|n| last - n * interval).take_while(|at| *at > now - range && *at >= self.since());
@@ -238,7 +240,13 @@ impl Series {
     }
 
     fn scrape(&self, now: Millis) -> Scrape {
-        figures::scrape(&self.node, now, millis(self.pace.metrics))
+        figures::scrape(&self.node, now, self.interval())
+    }
+
+    /// The time between two scrapes.
+    fn interval(&self) -> Millis {
+        let least = if matches!(self.measure, Measure::Handler(..)) { HANDLER_INTERVAL } else { 1 };
+        millis(self.pace.metrics).max(least)
     }
 
     /// The time of the first sample: when the guest started, or came to its node.
