@@ -104,10 +104,11 @@ pub fn prometheus(data: &[u8]) {
         prometheus::answer::instances(memory, cpu.found).iter().for_each(instance);
     }
     if let Some(recording) = prometheus::range::decode_all(data, TIMES) {
-        let LongTermAnswer { cpu, memory, used, capacity, .. } = recording;
+        let LongTermAnswer { cpu, memory, used, capacity, activity, failures: _ } = recording;
         cpu.values().for_each(|values| check_series(values, TIMES.count - 1));
         [memory, used, capacity]
             .iter()
+            .chain(&activity)
             .flat_map(|of| of.values())
             .for_each(|values| check_series(values, TIMES.count));
     }

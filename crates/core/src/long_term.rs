@@ -12,12 +12,14 @@ use std::{
 
 use super::{
     fix,
+    history::MOST_VOLUMES,
     observation::{Key, SourceError},
 };
 use i18n::msg;
 use model::{
     Millis,
-    figure::{Layer, Missing},
+    activity_history::{ActivityFigure, AmountHistory, AmountPoint, VolumeHistory},
+    figure::{Layer, Missing, Source},
     history::{History, HistoryOrigin, Point, Series, Span},
     insight::Resource,
     reason::Reason,
@@ -98,6 +100,9 @@ pub struct LongTermAnswer {
     /// Bytes used, and bytes of capacity, by claim.
     pub used: HashMap<Key, RecordedSeries>,
     pub capacity: HashMap<Key, RecordedSeries>,
+    /// What guests do, by instance, in the order of [`ActivityFigure::ALL`]. Each value is the mean since the time
+    /// before, but for memory. Empty if the question is about all VMs.
+    pub activity: [HashMap<Key, RecordedSeries>; ActivityFigure::COUNT],
     /// Why parts of the answer are missing.
     pub failures: Vec<SourceError>,
 }
@@ -136,7 +141,11 @@ pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
         points: points(vm, created, recording, times, resource),
     };
     let (cpu, memory, disk) = (series(Resource::Cpu), series(Resource::Memory), series(Resource::Disk));
-    let is_empty = [&cpu, &memory, &disk].iter().all(|series| series.stats().is_none());
+    let (activity, volumes) =
+        (activity(vm, created, recording, times), volumes(vm, created, recording, times));
+    let is_known = |of: &AmountHistory| of.source.is_some();
+    let is_empty = [&cpu, &memory, &disk].iter().all(|series| series.stats().is_none())
+        && !activity.iter().chain(volumes.iter().map(|volume| &volume.used)).any(is_known);
     let lacks = match answer {
         Err(error) => Some(failed(error)),
         Ok(recording) => match recording.failures.first() {
@@ -144,7 +153,43 @@ pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
             None => is_empty.then(unrecorded),
         },
     };
-    History { span, cpu, memory, disk, origin: HistoryOrigin::Prometheus, lacks }
+    History { span, cpu, memory, disk, activity, volumes, origin: HistoryOrigin::Prometheus, lacks }
+}
+
+fn activity(
+    vm: &Vm,
+    created: Millis,
+    recording: &LongTermAnswer,
+    times: Times,
+) -> [AmountHistory; ActivityFigure::COUNT] {
+    let instance = Key::new(&vm.summary.namespace, &vm.vm_name);
+    recording.activity.each_ref().map(|series| amounts(series.get(&instance), created, times))
+}
+
+/// Returns the history of each volume that is measured on its image today. The store has no other layer.
+fn volumes(vm: &Vm, created: Millis, recording: &LongTermAnswer, times: Times) -> Vec<VolumeHistory> {
+    let images = vm.volumes.iter().filter(|volume| is_image(volume)).take(MOST_VOLUMES);
+    let history = |volume: &Volume| VolumeHistory {
+        name: volume.name.clone(),
+        claim: volume.claim.clone(),
+        used: amounts(recording.used.get(&key(vm, volume)), created, times),
+    };
+    images.map(history).collect()
+}
+
+/// Returns amounts without those from before the VM was created, which belong to another VM of the same name.
+fn amounts(series: Option<&RecordedSeries>, created: Millis, times: Times) -> AmountHistory {
+    let at = |index: usize| {
+        let amount = *series?.get(index)?;
+        amount.filter(|_| times.at(index) >= created)
+    };
+    let points: Vec<_> =
+        (0..times.count).map(|index| at(index).map_or(AmountPoint::GAP, AmountPoint::of)).collect();
+    let is_known = points.iter().any(|point| *point != AmountPoint::GAP);
+    AmountHistory {
+        source: is_known.then_some(Source::Prometheus),
+        series: Series { start: times.from - times.step, step: times.step as u32, points },
+    }
 }
 
 /// Returns a history with gaps only, for a span that cannot be read, with the reason.
@@ -155,11 +200,14 @@ pub fn empty_history(span: Span, now: Millis, lacks: Missing) -> History {
         step: times.step as u32,
         points: vec![Point::GAP; times.count],
     };
+    let nothing = LongTermAnswer::default();
     History {
         span,
         cpu: gaps.clone(),
         memory: gaps.clone(),
         disk: gaps,
+        activity: nothing.activity.each_ref().map(|_| amounts(None, 0, times)),
+        volumes: Vec::new(),
         origin: HistoryOrigin::Prometheus,
         lacks: Some(lacks),
     }

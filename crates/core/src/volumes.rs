@@ -1,5 +1,7 @@
 //! A VM's volumes and their figures, for `join`. A claim counts once, however often it is mounted.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use hashbrown::HashSet;
 
 use super::{
@@ -68,6 +70,7 @@ impl ClusterState {
             size,
             block: block || is_raw(&usage) || readings.iter().any(|reading| is_raw(&reading.figure)),
             storage_class: facts.map(|facts| facts.storage_class.clone()).unwrap_or_default(),
+            backing: facts.map_or(0, |facts| backing(&facts.volume_name)),
             source,
             usage,
             readings,
@@ -98,6 +101,16 @@ impl ClusterState {
         }
         (taken, readings)
     }
+}
+
+/// Returns a number that stands for the PersistentVolume of this name; 0 for none.
+fn backing(volume_name: &str) -> u64 {
+    if volume_name.is_empty() {
+        return 0;
+    }
+    let mut hasher = DefaultHasher::new();
+    volume_name.hash(&mut hasher);
+    hasher.finish().max(1)
 }
 
 /// Whether the kubelet's zeros showed that the volume is a raw device.

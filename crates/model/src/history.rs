@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
+    activity_history::{ActivityFigure, AmountHistory, VolumeHistory},
     bad_param::BadParam,
     figure::{Missing, ratio},
     params::Params,
@@ -109,45 +110,63 @@ impl Point {
 }
 
 /// Points at `start`, `start + step` and so on; the last is the newest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Series {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series<P = Point> {
     pub start: Millis,
     /// In milliseconds.
     pub step: u32,
-    pub points: Vec<Point>,
+    pub points: Vec<P>,
 }
 
-/// Statistics of the points that are not gaps, in tenths of a percent.
+/// Statistics of the points that are not gaps: tenths of a percent, or amounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stats {
-    pub min: u32,
-    pub avg: u32,
-    pub max: u32,
+pub struct Stats<T = u32> {
+    pub min: T,
+    pub avg: T,
+    pub max: T,
     /// By nearest rank.
-    pub p95: u32,
+    pub p95: T,
     /// Points that are not gaps, and all points.
     pub known: u32,
     pub all: u32,
 }
 
-impl Series {
+impl<P> Default for Series<P> {
+    fn default() -> Self {
+        Self { start: 0, step: 0, points: Vec::new() }
+    }
+}
+
+impl<P> Series<P> {
     pub fn at(&self, index: usize) -> Millis {
         self.start + index as Millis * Millis::from(self.step)
     }
+}
 
+impl Series {
     /// Returns the statistics; `None` if all points are gaps.
     pub fn stats(&self) -> Option<Stats> {
-        let mut known: Vec<u32> = self.points.iter().filter_map(|point| point.tenths()).collect();
+        let known = self.points.iter().filter_map(|point| point.tenths()).map(u64::from).collect();
+        let Stats { min, avg, max, p95, known, all } = Stats::of(known, self.points.len())?;
+        let [min, avg, max, p95] = [min, avg, max, p95].map(|tenths| tenths as u32);
+        Some(Stats { min, avg, max, p95, known, all })
+    }
+}
+
+impl Stats<u64> {
+    /// Returns the statistics of the known values of `all` points; `None` if there are none.
+    pub fn of(mut known: Vec<u64>, all: usize) -> Option<Self> {
         known.sort_unstable();
-        let sum: u64 = known.iter().copied().map(u64::from).sum();
+        let sum: u128 = known.iter().copied().map(u128::from).sum();
+        let count = known.len() as u128;
         let rank = (known.len() * 95).div_ceil(100);
-        Some(Stats {
+        Some(Self {
             min: *known.first()?,
-            avg: ((sum + known.len() as u64 / 2) / known.len() as u64) as u32,
+            avg: ((sum + count / 2) / count) as u64,
             max: *known.last()?,
             p95: *known.get(rank.checked_sub(1)?)?,
             known: known.len() as u32,
-            all: self.points.len() as u32,
+            all: all as u32,
         })
     }
 }
@@ -162,13 +181,17 @@ pub enum HistoryOrigin {
     Both,
 }
 
-/// The three figures of one VM over one span, on one grid.
+/// The history of one VM over one span. CPU, memory and disk are on one grid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     pub span: Span,
     pub cpu: Series,
     pub memory: Series,
     pub disk: Series,
+    /// In the order of [`ActivityFigure::ALL`].
+    pub activity: [AmountHistory; ActivityFigure::COUNT],
+    /// In the order of the spec.
+    pub volumes: Vec<VolumeHistory>,
     pub origin: HistoryOrigin,
     /// Why a part is missing: the span is longer than memory and there is no Prometheus, or it does not
     /// answer.

@@ -3,6 +3,7 @@
 //! Everything here is sent as `postcard`, so no field is untagged, and a skipped one is skipped both ways, and `usize` is not used.
 
 pub mod activity;
+pub mod activity_history;
 pub mod bad_param;
 pub mod delta;
 pub mod details;

@@ -90,6 +90,10 @@ pub struct Volume {
     pub size: Option<u64>,
     pub block: bool,
     pub storage_class: String,
+    /// Identifies the PersistentVolume behind the claim, since a claim that is created again has the same name; 0
+    /// if the claim is not bound, or not known.
+    #[serde(skip)]
+    pub backing: u64,
     /// The first source that knows the volume; if none knows it, the first that was asked.
     pub source: SourceId,
     pub usage: Figure,

@@ -39,7 +39,7 @@ const DEADLINE: Duration = Duration::from_secs(6);
 /// is cached for less, but long enough that a crowd of viewers does not ask again at once.
 const CACHE_TIME: Duration = Duration::from_secs(180);
 const FAILURE_CACHE_TIME: Duration = Duration::from_secs(10);
-/// Most cached histories, of 2 to 3 kB each. The answer of Prometheus is not cached, since it can be
+/// Most cached histories, of 8 to 14 kB each. The answer of Prometheus is not cached, since it can be
 /// megabytes for a VM with many claims. Beyond the limit, the requester with the most histories loses its
 /// oldest. (moka evicts without regard to who asked, so that one requester could evict the histories of others.)
 const CACHED: usize = 256;
@@ -104,7 +104,7 @@ impl HistoryReader {
     /// Returns the history of a VM. It waits only for a long span that is not cached.
     pub async fn history(&self, requester: Requester, vm: &Vm, span: Span, now: Millis) -> History {
         match (span, &self.long_term) {
-            (Span::Hour | Span::Day, _) => self.store.history(&vm.uid, span, now),
+            (Span::Hour | Span::Day, _) => self.store.history(&vm.uid, &vm.volumes, span, now),
             (_, None) => long_term::empty_history(span, now, long_term::not_configured()),
             (_, Some(long_term)) => long_term.get(requester, vm, span, now).await.history,
         }

@@ -21,6 +21,7 @@ use model::{
 use wukong_core::Visible;
 
 mod activity;
+mod amounts;
 mod details;
 pub mod events;
 mod figure;

@@ -14,6 +14,7 @@ mod fetch_metadata;
 mod handshake;
 mod health;
 pub mod history;
+mod history_figures;
 mod hosts;
 mod hsts;
 mod json;

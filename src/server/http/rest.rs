@@ -15,7 +15,9 @@ use serde::Serialize;
 use super::{
     address,
     error::{ApiError, ApiResult},
-    history, json,
+    history,
+    history_figures::HistoryFigures,
+    json,
     limits::{RenderPermit, SharedGzip},
     params::{self, QueryParams},
     sign_in::Viewer,
@@ -56,7 +58,7 @@ pub async fn vm(
     one(&app, &viewer, &name, namespace.as_deref())
 }
 
-/// `GET /api/vms/{name}/history`, with `?span=` and `?namespace=`.
+/// `GET /api/vms/{name}/history`, with `?span=`, `?namespace=` and `?figures=`.
 pub async fn history(
     State(app): State<App>,
     viewer: Viewer,
@@ -67,6 +69,7 @@ pub async fn history(
 ) -> ApiResult<Response> {
     let name = vm_name(name)?;
     let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
+    let figures = HistoryFigures::of_params(&params)?;
     let visible = app.reader.visible(viewer.scope());
     let vm = find(&visible, &name, namespace.as_deref())?;
     let history = app.reader.history_of(history::requester(&extensions), vm, span);
@@ -74,7 +77,7 @@ pub async fn history(
         Some(Extension(permit)) => permit.release_during(history).await,
         None => history.await,
     };
-    Ok(fresh(&json::HistoryJson::new(vm, &history)))
+    Ok(fresh(&json::HistoryJson::new(vm, &history, &figures)))
 }
 
 /// `GET /api/insights`

@@ -5,6 +5,7 @@
 //! Each query asks for the samples of the last minutes and not for the current value: only samples have their
 //! own time, which tells how old they are and which of two kubelets reported last.
 
+mod activity_metrics;
 pub(super) mod answer;
 mod api;
 mod guests;

@@ -5,7 +5,11 @@
 
 use std::fmt::Write;
 
-use super::identity::{NameLabel, Scope};
+use super::{
+    activity_metrics::{ActivityMetric, Combine},
+    identity::{NameLabel, Scope},
+};
+use model::Millis;
 use wukong_core::long_term::VmSelection;
 
 /// How far back samples are requested: two scrapes at the slowest common interval (one minute). At the
@@ -103,9 +107,43 @@ impl Queries<'_> {
         }
     }
 
+    /// The range queries for what one guest did, in the order of [`ActivityMetric::ALL`]. Each rate is the mean over a
+    /// step. A device that is scraped twice counts once, and so does a guest that two nodes report during a migration.
+    /// `None` for all VMs.
+    pub fn activity_queries(&self, of: &VmSelection, step: Millis) -> Option<Vec<String>> {
+        let instance = instance(of)?;
+        let query = |metric: &ActivityMetric| {
+            let selectors = self.selectors(metric.name, of, NameLabel::Instance, Some(instance));
+            let range = format!("{}s", step / 1000);
+            let rates = selectors.iter().map(|selector| format!("rate({selector}[{range}])"));
+            let rates = rates.collect::<Vec<_>>().join(" or ");
+            let once =
+                |label: &str| format!("max by ({INSTANCE_LABELS},node,exported_node,{label}) ({rates})");
+            match metric.combine {
+                Combine::Sum(label) => format!("sum by ({INSTANCE_LABELS}) ({})", once(label)),
+                Combine::Mean(label) => {
+                    let each = format!("sum by ({INSTANCE_LABELS},{label}) ({})", once(label));
+                    format!("avg by ({INSTANCE_LABELS}) ({each})")
+                }
+                Combine::Gauge => format!("max by ({INSTANCE_LABELS}) ({})", selectors.join(" or ")),
+            }
+        };
+        Some(ActivityMetric::ALL.iter().map(query).collect())
+    }
+
+    fn series(&self, metric: &str, of: &VmSelection, label: NameLabel, names: Option<&[String]>) -> String {
+        self.selectors(metric, of, label, names).join(" or ")
+    }
+
     /// Selects the series of a metric in the wanted namespaces. The scrape of a trusted exporter may have
     /// renamed the label of the namespace, and that of the name as well.
-    fn series(&self, metric: &str, of: &VmSelection, label: NameLabel, names: Option<&[String]>) -> String {
+    fn selectors(
+        &self,
+        metric: &str,
+        of: &VmSelection,
+        label: NameLabel,
+        names: Option<&[String]>,
+    ) -> Vec<String> {
         let label = match label {
             NameLabel::Instance => "name",
             NameLabel::Claim => "persistentvolumeclaim",
@@ -122,7 +160,7 @@ impl Queries<'_> {
         };
         let own = place("namespace");
         if own.is_empty() {
-            return self.selector(metric, &[]);
+            return vec![self.selector(metric, &[])];
         }
         let with = |place: &[String], name: Option<String>| -> String {
             let all: Vec<String> = name.into_iter().chain(place.iter().cloned()).collect();
@@ -134,7 +172,7 @@ impl Queries<'_> {
             selectors.push(with(&moved, named(label)));
             selectors.extend(named(&exported).map(|name| with(&moved, Some(name))));
         }
-        selectors.join(" or ")
+        selectors
     }
 
     /// A matcher for trusted exporters. `None` if there are none: a matcher for the empty value would match

@@ -1,6 +1,7 @@
 //! Answers questions about the past with range queries: for one VM when a page shows it, and for all VMs in
 //! pieces after a start.
 
+mod activity;
 mod decode;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub use self::decode::decode_all;
-use self::decode::{SeriesByKey, SeriesFilter, cpu_series, gauge_series};
+use self::{
+    activity::ask_activity,
+    decode::{SeriesByKey, SeriesFilter, cpu_series, gauge_series, scaled_series},
+};
 use super::super::long_term::{Question, Questions, Reply};
 use super::{
     api::{self, Api, CREDENTIALS, PlainQueries, open, site},
@@ -25,15 +29,24 @@ use crate::{
     error::Failure,
     outside::Site,
 };
-use model::Millis;
+use model::{Millis, activity_history::ActivityFigure};
 use wukong_core::long_term::{LongTermAnswer, Names, RecordedSeries, Times, VmSelection};
 
+type SeriesByFigure = [SeriesByKey; ActivityFigure::COUNT];
 type AnsweredQuestion = (Reply, Result<RangeResults, Failure>);
 
 /// The result of the queries for one question, and the failures of some of them.
 struct RangeResults {
     recording: LongTermAnswer,
     failures: Vec<Failure>,
+}
+
+impl RangeResults {
+    fn with(mut self, (activity, failures): (SeriesByFigure, Vec<Failure>)) -> Self {
+        self.recording.activity = activity;
+        self.failures.extend(failures);
+        self
+    }
 }
 
 /// Answers questions about the past, as many at a time as their queue has places.
@@ -67,8 +80,8 @@ impl PrometheusHistory {
 
     async fn begin(&mut self, question: Question, tasks: &mut JoinSet<Option<AnsweredQuestion>>) {
         let Question { of, times, reply, .. } = question;
-        let queries =
-            Queries { matchers: &self.config.matchers, scope: &self.scope, nodes: &[] }.range_queries(&of);
+        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope, nodes: &[] };
+        let (queries, activity) = (queries.range_queries(&of), queries.activity_queries(&of, times.step));
         let api =
             match open(&mut self.site, &self.config, &self.scope, &self.plain, &Default::default()).await {
                 Ok(api) => api,
@@ -78,7 +91,11 @@ impl PrometheusHistory {
             tokio::select! {
                 // Nobody waits for the answer any more.
                 () = reply.closed() => None,
-                answer = ask(&api, &queries, &of, times) => Some((reply, answer)),
+                answer = async {
+                    let activity = ask_activity(&api, activity.as_deref().unwrap_or_default(), &of, times);
+                    let (answer, activity) = tokio::join!(ask(&api, &queries, &of, times), activity);
+                    answer.map(|answer| answer.with(activity))
+                } => Some((reply, answer)),
             }
         });
     }
@@ -101,6 +118,8 @@ enum Figure {
     Cpu,
     Memory,
     Claim,
+    /// An amount of instances, times this.
+    Scaled(f64),
 }
 
 impl Figure {
@@ -108,12 +127,19 @@ impl Figure {
     fn requested_times(self, times: Times) -> Times {
         match self {
             Self::Cpu => Times { from: times.from - times.step, count: times.count + 1, ..times },
-            Self::Memory | Self::Claim => times,
+            Self::Memory | Self::Claim | Self::Scaled(_) => times,
         }
     }
 
     fn read(self, answer: &[u8], scope: &Scope, names: &Names, times: Times) -> Option<SeriesByKey> {
         match self {
+            Self::Scaled(scale) => scaled_series(
+                answer,
+                SeriesFilter { scope, names: Some(&names.instances) },
+                NameLabel::Instance,
+                times,
+                scale,
+            ),
             Self::Cpu => cpu_series(
                 answer,
                 SeriesFilter { scope, names: Some(&names.instances) },
@@ -225,7 +251,7 @@ async fn ask(
         memory: take(Some(memory)),
         used: take(used),
         capacity: take(capacity),
-        failures: Vec::new(),
+        ..LongTermAnswer::default()
     };
     match failures.pop() {
         Some(failure) if !answered => Err(failure),

@@ -12,7 +12,7 @@ const MINUTE: Millis = 60 * SECOND;
 const KIB: u64 = 1 << 10;
 
 /// A state in which virt-handlers were found, with the VM `a/web` on `n1`.
-fn found() -> ClusterState {
+pub fn found() -> ClusterState {
     let mut state = state();
     state.limits.virt_handler = true;
     state.apply(Observation::HandlersFound { at: NOW });
@@ -21,7 +21,7 @@ fn found() -> ClusterState {
 }
 
 /// The guest of `a/web` that has run for so many seconds: it receives 2 KiB and transmits 1 KiB a second.
-fn guest(seconds: u64) -> GuestFacts {
+pub fn guest(seconds: u64) -> GuestFacts {
     let traffic = |bytes| TrafficCounters {
         bytes: Some(bytes),
         packets: Some(bytes / KIB),
@@ -49,7 +49,7 @@ fn guest(seconds: u64) -> GuestFacts {
     GuestFacts { instance: Key::new("a", "web-vm"), memory, migration: None, counters }
 }
 
-fn answer(node: &str, at: Millis, guests: Vec<GuestFacts>) -> Observation {
+pub fn answer(node: &str, at: Millis, guests: Vec<GuestFacts>) -> Observation {
     let facts = GuestsFacts { guests, contention_since: None };
     Observation::Guests { node: node.into(), at, result: Ok(facts) }
 }

@@ -251,6 +251,7 @@ fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
             size: None,
             block: false,
             storage_class: String::new(),
+            backing: 0,
             source: SourceId::Kubelet,
             usage: figure,
             readings: vec![],

@@ -1,6 +1,8 @@
 //! What is kept of figures, and that gaps stay gaps.
 
+mod activity;
 mod memory;
+mod volumes;
 
 use proptest::prelude::*;
 
@@ -84,7 +86,7 @@ fn record(store: &HistoryStore, at: Millis, used: u64, window: u32, now: Millis)
 
 /// Tenths of the last `count` points of the span at `now`.
 fn last(store: &HistoryStore, span: Span, count: usize, now: Millis) -> Vec<Option<u32>> {
-    let points = store.history("u", span, now).cpu.points;
+    let points = store.history("u", &[], span, now).cpu.points;
     points[points.len() - count..].iter().map(|point| point.tenths()).collect()
 }
 
@@ -96,7 +98,7 @@ fn each_sample_is_a_point_of_its_fifteen_seconds() {
     }
     let now = START + 45_000;
     assert_eq!(last(&store, Span::Hour, 5, now), [None, Some(100), Some(101), Some(102), Some(103)]);
-    let history = store.history("u", Span::Hour, now);
+    let history = store.history("u", &[], Span::Hour, now);
     assert_eq!((history.cpu.points.len(), history.cpu.step), (240, 15_000));
     assert_eq!(history.cpu.at(239), START + 45_000);
     assert!(history.memory.stats().is_none() && history.disk.stats().is_none());
@@ -142,7 +144,7 @@ fn an_old_figure_that_is_shown_again_is_no_new_point() {
         record(&store, START, 100, 15_000, START + n * 15_000);
     }
     assert_eq!(last(&store, Span::Hour, 4, START + 105_000), [None; 4]);
-    assert_eq!(store.history("u", Span::Hour, START + 105_000).cpu.stats().unwrap().known, 1);
+    assert_eq!(store.history("u", &[], Span::Hour, START + 105_000).cpu.stats().unwrap().known, 1);
 }
 
 #[test]
@@ -176,11 +178,11 @@ fn an_hour_is_kept_in_full_and_a_day_in_means() {
     for at in (START..=end).step_by(15_000) {
         record(&store, at, 500, 15_000, at);
     }
-    assert_eq!(store.history("u", Span::Hour, end).cpu.stats().unwrap().known, 240);
-    assert_eq!(store.history("u", Span::Day, end).cpu.stats().unwrap().known, 288);
+    assert_eq!(store.history("u", &[], Span::Hour, end).cpu.stats().unwrap().known, 240);
+    assert_eq!(store.history("u", &[], Span::Day, end).cpu.stats().unwrap().known, 288);
     let later = end + 23 * HOUR;
-    assert_eq!(store.history("u", Span::Hour, later).cpu.stats(), None);
-    assert_eq!(store.history("u", Span::Day, later).cpu.stats().unwrap().known, 12);
+    assert_eq!(store.history("u", &[], Span::Hour, later).cpu.stats(), None);
+    assert_eq!(store.history("u", &[], Span::Day, later).cpu.stats().unwrap().known, 12);
 }
 
 #[test]
@@ -210,7 +212,7 @@ fn a_sample_covers_the_interval_of_its_source() {
             store.record(&[Arc::new(vm)], &limits, at);
         }
         let now = START + interval;
-        let points = store.history("u", Span::Hour, now).disk.points;
+        let points = store.history("u", &[], Span::Hour, now).disk.points;
         let slots = (interval / FINE.step) as usize;
         let known = points.iter().rev().take_while(|point| point.tenths().is_some()).count();
         assert!(
@@ -264,7 +266,7 @@ fn a_long_term_history_fills_gaps_and_overwrites_nothing() {
     );
     let want = [None, Some(777), Some(777), Some(777), Some(777), Some(777), Some(777), Some(100), Some(777)];
     assert_eq!(last(&store, Span::Hour, 9, START + 45_000), want);
-    assert_eq!(store.history("u", Span::Hour, START).origin, HistoryOrigin::Both);
+    assert_eq!(store.history("u", &[], Span::Hour, START).origin, HistoryOrigin::Both);
     // The five minutes before are means of the fine points; what is older is filled by itself.
     assert_eq!(last(&store, Span::Day, 2, START), [Some(777), Some(100)]);
     let hours_ago = START - 5 * HOUR;
@@ -274,7 +276,7 @@ fn a_long_term_history_fills_gaps_and_overwrites_nothing() {
         COARSE.step,
         &[(hours_ago, Point::from_tenths(42)), (START, Point::from_tenths(1))],
     );
-    let day = store.history("u", Span::Day, START).cpu;
+    let day = store.history("u", &[], Span::Day, START).cpu;
     assert_eq!(day.points[287 - 61].tenths(), Some(42));
     assert_eq!(last(&store, Span::Day, 2, START), [Some(777), Some(100)]);
     store.fill("nobody", Resource::Cpu, MINUTE, &[(START, point)]);
@@ -312,7 +314,7 @@ fn points_of_another_size_of_the_vm_are_left_out_of_its_day() {
         store.record(&[only_cpu(sized(at, of))], &limits(), at);
     }
     let now = START + 19 * 5 * MINUTE;
-    assert_eq!(store.history("u", Span::Day, now).cpu.stats().unwrap().known, 20);
+    assert_eq!(store.history("u", &[], Span::Day, now).cpu.stats().unwrap().known, 20);
     let [cpu, ..] = store.day("u", now);
     // Of the five minutes in which it changed nobody knows which they are.
     assert_eq!(cpu.stats().map(|stats| (stats.known, stats.min, stats.max)), Some((9, 250, 250)));
@@ -338,7 +340,7 @@ proptest! {
             let at = START + slot * MINUTE;
             store.fill("u", Resource::Cpu, MINUTE, &[(at, Point::from_tenths(tenths))]);
         }
-        let Series { points, start, .. } = store.history("u", Span::Hour, now).cpu;
+        let Series { points, start, .. } = store.history("u", &[], Span::Hour, now).cpu;
         for (index, point) in points.iter().enumerate() {
             let Some(tenths) = point.tenths() else { continue };
             let from = start + index as Millis * FINE.step;
@@ -348,7 +350,7 @@ proptest! {
             prop_assert!(tenths >= 5_000 || given.iter().any(reported), "{tenths} at {from}");
         }
         for span in [Span::Hour, Span::Day] {
-            prop_assert!(store.history("u", span, now + 90_000_000).cpu.stats().is_none());
+            prop_assert!(store.history("u", &[], span, now + 90_000_000).cpu.stats().is_none());
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     observation::SourceError,
 };
 use model::{
+    activity_history::AmountPoint,
     figure::{Basis, Figure, Unit},
     history::{Series, Span},
     vm::Volume,
@@ -37,6 +38,7 @@ fn volume(claim: &str, source: Source) -> Volume {
         size: None,
         block: false,
         storage_class: String::new(),
+        backing: 0,
         source: SourceId::Kubelet,
         usage: Figure::Known(sample),
         readings: Vec::new(),
@@ -66,6 +68,9 @@ fn recording() -> LongTermAnswer {
         .into(),
         capacity: [(key("root"), vec![Some(100); 3]), (key("data"), vec![Some(100), Some(100), Some(0)])]
             .into(),
+        activity: std::array::from_fn(|figure| {
+            [(key("web-vm"), vec![Some(figure as u64), None, Some(1_000 * figure as u64)])].into()
+        }),
         failures: Vec::new(),
     }
 }
@@ -136,6 +141,23 @@ fn an_empty_chart_says_why() {
 }
 
 #[test]
+fn what_a_guest_did_and_its_images_have_a_past_in_their_own_units() {
+    let volumes = vec![volume("root", Source::KubeletProxy), volume("data", Source::Longhorn)];
+    let vm = Vm { created: START + MINUTE, ..vm(volumes) };
+    let reported = history(&vm, Span::Week, TIMES, &Ok(recording()));
+    for (figure, of) in reported.activity.iter().enumerate() {
+        let amounts: Vec<_> = of.series.points.iter().map(|point| point.amount()).collect();
+        let kept = AmountPoint::of(1_000 * figure as u64).amount();
+        assert_eq!(amounts, [None, None, kept], "the first is another VM's");
+        assert_eq!((of.source, of.series.step), (Some(Source::Prometheus), 1_800_000));
+    }
+    let [root] = &reported.volumes[..] else { panic!("the other layer has no past: {:?}", reported.volumes) };
+    assert_eq!((root.claim.as_str(), root.used.series.newest()), ("root", Some(30)));
+    let empty = empty_history(Span::Week, START, not_configured());
+    assert!(empty.activity.iter().all(|of| of.source.is_none() && of.series.points.len() == 336));
+}
+
+#[test]
 fn a_span_ends_at_its_last_whole_step() {
     for span in Span::ALL {
         let times = times(span, START + 1);
@@ -190,7 +212,7 @@ fn all_vms_are_filled_at_once() {
     let snapshot = Snapshot { vms, ..Snapshot::default() };
     let times = Times { from: START - HOUR, step: 5 * MINUTE, count: 3 };
     fill(&store, &snapshot, &recording(), times);
-    let reported = store.history("web", Span::Day, START);
+    let reported = store.history("web", &[], Span::Day, START);
     let at = |series: &Series, n: usize| series.points[287 - 13 + n].tenths();
     assert_eq!([0, 1, 2].map(|n| at(&reported.cpu, n)), [Some(500), None, Some(1_500)]);
     assert_eq!([0, 1, 2].map(|n| at(&reported.disk, n)), [Some(100), Some(200), Some(300)]);

@@ -68,6 +68,7 @@ fn volume(usage: Figure) -> Volume {
         size: None,
         block: false,
         storage_class: String::new(),
+        backing: 0,
         source: SourceId::Kubelet,
         usage,
         readings: vec![],

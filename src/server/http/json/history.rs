@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::figure::{MissingJson, Of, percent, unit};
+use super::{
+    super::history_figures::{HistoryFigure, HistoryFigures},
+    amounts::AmountsJson,
+    figure::{MissingJson, Of, percent, unit},
+};
 use model::{
     Millis,
     history::{History, HistoryOrigin, Point, Series, Stats},
@@ -11,7 +15,7 @@ use model::{
     vm::Vm,
 };
 
-/// `GET /api/vms/{name}/history`: the three series of a VM, and what they suggest.
+/// `GET /api/vms/{name}/history`: the series of a VM that were asked for, and what its CPU, memory and disk suggest.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryJson<'a> {
@@ -22,15 +26,20 @@ pub struct HistoryJson<'a> {
     origin: &'static str,
     /// Why all or a part of the history is missing; null if nothing is.
     lacks: Option<MissingJson>,
-    cpu: SeriesJson,
-    memory: SeriesJson,
-    disk: SeriesJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<SeriesJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<SeriesJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<SeriesJson>,
+    #[serde(flatten)]
+    amounts: AmountsJson<'a>,
     hints: HintsJson,
 }
 
 impl<'a> HistoryJson<'a> {
-    pub fn new(vm: &'a Vm, vm_history: &'a VmHistory) -> Self {
-        let History { span, cpu, memory, disk, origin, lacks } = &vm_history.history;
+    pub fn new(vm: &'a Vm, vm_history: &'a VmHistory, figures: &HistoryFigures) -> Self {
+        let History { span, cpu, memory, disk, activity: _, volumes: _, origin, lacks } = &vm_history.history;
         Self {
             name: &vm.summary.name,
             namespace: &vm.summary.namespace,
@@ -41,9 +50,10 @@ impl<'a> HistoryJson<'a> {
                 HistoryOrigin::Both => "both",
             },
             lacks: lacks.as_ref().map(|missing| MissingJson::new(missing, Of::Allocated)),
-            cpu: SeriesJson::new(cpu),
-            memory: SeriesJson::new(memory),
-            disk: SeriesJson::new(disk),
+            cpu: figures.then(HistoryFigure::Cpu, || SeriesJson::new(cpu)),
+            memory: figures.then(HistoryFigure::Memory, || SeriesJson::new(memory)),
+            disk: figures.then(HistoryFigure::Disk, || SeriesJson::new(disk)),
+            amounts: AmountsJson::new(&vm_history.history, figures),
             hints: HintsJson::new(&vm_history.hints),
         }
     }

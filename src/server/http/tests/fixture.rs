@@ -215,6 +215,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
             size: Some(10 * GI),
             block: false,
             storage_class: "fast".into(),
+            backing: 0,
             usage: known(Unit::Bytes, GI, 10 * GI),
             source: model::source::SourceId::Kubelet,
             readings: Vec::new(),

@@ -26,8 +26,10 @@ use crate::server::{
 use collector::long_term::{LongTermHistory, Question};
 use model::{
     Millis,
-    figure::Unit,
+    activity::{Activity, GuestActivity, MemoryUse, Storage, Traffic},
+    figure::{Source, Unit},
     insight::{Finding, Insight, Sizing, Verdict, Window},
+    rates::{OperationRates, Rate},
     reason::Reason,
     vm::{Kind, Vm},
 };
@@ -137,11 +139,96 @@ async fn an_hour_comes_from_memory_with_its_gaps() {
     assert_eq!((&day["cpu"]["points"][287], &day["cpu"]["stepSeconds"]), (&json!(25.0), &json!(300)));
 }
 
+/// `shop/web`, whose guest was measured over the minute up to 7 s.
+fn measured_web() -> Vm {
+    let operations = |times: u64| OperationRates {
+        bytes: Some(Rate(times * 1_000_000)),
+        operations: Some(Rate(1_000)),
+        latency: Some(times * 1_000_000),
+    };
+    let activity = GuestActivity {
+        source: Source::VirtHandler,
+        at: 7_000,
+        window_ms: 60_000,
+        stale: false,
+        memory: Ok(MemoryUse { used: 1 << 30, total: 4 << 30 }),
+        swap: Err(Box::new(Reason::NotReported.into())),
+        major_faults: Err(Box::new(Reason::NotReported.into())),
+        network: Ok(Traffic { receive: Rate(2_048_000), transmit: Rate(1_500) }),
+        storage: Ok(Storage {
+            read: operations(1),
+            write: OperationRates { latency: None, ..operations(0) },
+        }),
+        contention: Ok(1_500),
+        migration: None,
+        rates: None,
+    };
+    Vm { activity: Activity::Known(Box::new(activity)), ..vm("shop", "web") }
+}
+
+#[tokio::test]
+async fn figures_are_given_when_they_are_asked_for() {
+    let server = HistoryServer::of(vec![measured_web()], None);
+    let plain = server.get("/api/vms/web/history").await.json();
+    assert!(plain.get("network").is_none() && plain.get("volumes").is_none(), "{plain}");
+    let url = "/api/vms/web/history?figures=network,storage,latency,contention,guest-memory,volumes";
+    for (span, points, step) in [("1h", 60, 60), ("24h", 288, 300)] {
+        let history = server.get(&format!("{url}&span={span}")).await.json();
+        assert!(history.get("cpu").is_none() && history.get("hints").is_some());
+        let network = &history["network"]["receive"];
+        assert_eq!((&network["unit"], &network["source"]), (&json!("bytes/second"), &json!("virt-handler")));
+        assert_eq!(
+            (&network["stepSeconds"], network["points"].as_array().unwrap().len()),
+            (&json!(step), points)
+        );
+        for (figure, unit, want) in [
+            (network, "bytes/second", json!(2048.0)),
+            (&history["network"]["transmit"], "bytes/second", json!(1.5)),
+            (&history["storage"]["read"], "bytes/second", json!(1000.0)),
+            (&history["storage"]["write"], "bytes/second", json!(0.0)),
+            (&history["latency"]["read"], "seconds", json!(0.001)),
+            (&history["contention"], "percent", json!(1.5)),
+            (&history["guestMemory"], "bytes", json!(1_073_741_824.0)),
+        ] {
+            let newest = figure["points"].as_array().unwrap().last().unwrap();
+            let near =
+                (newest.as_f64().unwrap() - want.as_f64().unwrap()).abs() <= want.as_f64().unwrap() / 2048.0;
+            assert!(near && figure["unit"] == unit, "{newest} is not {want} {unit}");
+            assert_eq!(figure["stats"]["known"], 1);
+        }
+        let idle = &history["latency"]["write"];
+        assert_eq!((&idle["stats"], &idle["source"]), (&Value::Null, &Value::Null), "there was no write");
+        let volume = &history["volumes"][0];
+        assert_eq!((&volume["name"], &volume["claim"]), (&json!("root"), &json!("web-root")));
+        assert_eq!((&volume["unit"], &volume["source"]), (&json!("bytes"), &json!("kubelet")));
+        assert_eq!(volume["points"].as_array().unwrap().last(), Some(&json!(1_073_741_824.0)));
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_figure_is_answered_with_the_known_ones() {
+    let answer = HistoryServer::new(None).get("/api/vms/web/history?figures=netwrok").await.json();
+    let text = answer.to_string();
+    for code in ["cpu", "guest-memory", "network", "storage", "latency", "contention", "volumes"] {
+        assert!(text.contains(code), "{code} is not in {text}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_long_term_history_no_figure_of_a_month_is_known() {
+    let server = HistoryServer::of(vec![measured_web()], None);
+    let history = server.get("/api/vms/web/history?span=30d&figures=network,volumes").await.json();
+    assert_eq!(history["lacks"]["reason"], "not-configured");
+    assert_eq!((&history["network"]["receive"]["stats"], &history["volumes"]), (&Value::Null, &json!([])));
+}
+
 #[tokio::test]
 async fn an_invalid_parameter_names_its_field() {
     let server = HistoryServer::new(None);
     for (url, status, field) in [
         ("/api/vms/web/history?span=1y", 400, "span"),
+        ("/api/vms/web/history?figures=cpu,odd", 400, "figures"),
+        ("/api/vms/web/history?figures=cpu&figures=disk", 400, "figures"),
         ("/api/vms/web/history?namespace=A", 400, "namespace"),
         ("/api/insights?kind=odd", 400, "kind"),
         ("/api/insights?resource=gpu", 400, "resource"),

@@ -112,6 +112,24 @@ fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
 }
 
 #[test]
+fn what_a_guest_did_is_asked_for_as_rates_over_a_step() {
+    let scope = scope(None);
+    let queries = Queries { matchers: &[], scope: &scope };
+    let of = one("prod", "we\"b", &[]);
+    let all = queries.activity_queries(&of, 1_800_000).unwrap();
+    let place = r#"name="we\"b",namespace="prod""#;
+    let receive = concat!(
+        "sum by (namespace,exported_namespace,name,exported_name) (",
+        "max by (namespace,exported_namespace,name,exported_name,node,exported_node,interface) (",
+        "rate(kubevirt_vmi_network_receive_bytes_total{"
+    );
+    assert!(all[0].starts_with(&format!("{receive}{place}}}[1800s]) or rate(")), "{}", all[0]);
+    assert!(all[8].starts_with("avg by (") && all[8].contains(",exported_node,id) (rate("), "{}", all[8]);
+    assert!(all[9].starts_with("max by (") && !all[9].contains("rate("), "{}", all[9]);
+    assert_eq!(queries.activity_queries(&VmSelection::All(Arc::default()), 60_000), None);
+}
+
+#[test]
 fn a_list_that_makes_the_address_too_long_is_left_out() {
     let many: Vec<String> = (0..1000).map(|n| format!("claim-{n}")).collect();
     let of = VmSelection::One { namespace: "prod".into(), instance: "web".into(), claims: many };
@@ -245,6 +263,10 @@ proptest! {
         let [used, capacity] = past.volumes.as_ref().unwrap();
         let queries = [(&past.cpu, &own[0]), (&past.memory, &own[0]), (used, &own[1]), (capacity, &own[1])];
         let trusted = ["kubevirt".to_owned(), "kube-system".to_owned()];
+        let scope = scope(ours.as_deref());
+        let matchers = [("cluster".to_owned(), value.clone())];
+        let activity = Queries { matchers: &matchers, scope: &scope }.activity_queries(&of, 60_000).unwrap();
+        let queries = queries.into_iter().chain(activity.iter().map(|query| (query, &own[0])));
         for (query, (label, values)) in queries {
             let selectors = read(query);
             prop_assert_eq!(selectors.len(), 3, "{}", query);

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+#[cfg(any(test, feature = "fuzzing"))]
+use crate::prometheus::activity_metrics::{ActivityMetric, figures};
 use crate::{
     k8s::prometheus::{Answer, Labels},
     prometheus::identity::{Foreign, NameLabel, Scope},
@@ -88,6 +90,17 @@ pub(super) fn gauge_series(
     label: NameLabel,
     times: Times,
 ) -> Option<SeriesByKey> {
+    scaled_series(answer, wanted, label, times, 1.0)
+}
+
+/// The values of each object, times `scale`.
+pub(super) fn scaled_series(
+    answer: &[u8],
+    wanted: SeriesFilter<'_>,
+    label: NameLabel,
+    times: Times,
+    scale: f64,
+) -> Option<SeriesByKey> {
     let answer = Answer::parse(answer)?;
     let mut found = SeriesByKey::new();
     for series in answer.series() {
@@ -95,8 +108,8 @@ pub(super) fn gauge_series(
             return None;
         }
         let Some(key) = wanted.key(&series.metric, label) else { continue };
-        let values: RecordedSeries =
-            at_times(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
+        let values = at_times(series.amounts(), times).into_iter();
+        let values: RecordedSeries = values.map(|value| amount(value? * scale)).collect();
         let known = |values: &RecordedSeries| values.iter().flatten().count();
         if found.get(&key).is_none_or(|other| known(other) < known(&values)) {
             found.insert(key, values);
@@ -126,11 +139,16 @@ fn amount(value: f64) -> Option<u64> {
 pub fn decode_all(answer: &[u8], times: Times) -> Option<wukong_core::long_term::LongTermAnswer> {
     let all = SeriesFilter { scope: &Scope::default(), names: None };
     let claims = || gauge_series(answer, all, NameLabel::Claim, times);
+    let activity: Option<Vec<_>> = ActivityMetric::ALL
+        .iter()
+        .map(|metric| scaled_series(answer, all, NameLabel::Instance, times, metric.scale))
+        .collect();
     Some(wukong_core::long_term::LongTermAnswer {
         cpu: cpu_series(answer, all, times)?,
         memory: gauge_series(answer, all, NameLabel::Instance, times)?,
         used: claims()?,
         capacity: claims()?,
+        activity: figures(activity?.try_into().ok()?),
         failures: Vec::new(),
     })
 }

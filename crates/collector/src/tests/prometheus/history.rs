@@ -1,11 +1,14 @@
 //! Questions about the past.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::{
     budget::Budgets,
     long_term::{LongTermHistory, Requester},
     prometheus::PrometheusHistory,
 };
+use model::activity_history::ActivityFigure;
 use wukong_core::{
     long_term::{LongTermAnswer, Names, Times, VmSelection},
     observation::Key,
@@ -71,6 +74,46 @@ async fn a_longer_step_is_used_if_the_server_refuses_that_many_points() {
     let key = Key::new("prod", "web");
     assert_eq!((recording.failures.len(), recording.memory[&key][1]), (0, Some(8)), "{recording:?}");
     assert!(server.asked("/api/v1/query_range").iter().any(|request| request.query.contains("step=240.000")));
+}
+
+/// The history of one VM, two points of a minute.
+async fn of_web(server: &Server) -> LongTermAnswer {
+    let of =
+        VmSelection::One { namespace: "prod".into(), instance: "web".into(), claims: vec!["web".into()] };
+    let times = Times { from: 60_000, step: 60_000, count: 2 };
+    let task = HistoryTask::start(server);
+    task.long_term.answer(Requester::default(), of, times).await.as_ref().clone().unwrap()
+}
+
+#[tokio::test]
+async fn what_a_guest_did_is_asked_for_about_one_vm_alone() {
+    let server = Server::start(|request, _| healthy_history(request));
+    let all = HistoryTask::start(&server).of_all(&["prod"], 2).await.unwrap();
+    assert!(all.activity.iter().all(HashMap::is_empty));
+    assert!(server.asked("/api/v1/query_range").iter().all(|request| !request.query.contains("network")));
+    let web = of_web(&server).await;
+    let key = Key::new("prod", "web");
+    let of = |figure: ActivityFigure| web.activity[figure as usize][&key].clone();
+    assert_eq!(
+        of(ActivityFigure::NetworkReceive),
+        [Some(7_000), Some(8_000)],
+        "thousandths of bytes a second"
+    );
+    assert_eq!(of(ActivityFigure::ReadLatency), [Some(1_000_000_000); 2], "7 s of 7 operations a second");
+    assert_eq!(of(ActivityFigure::Contention), [Some(100_000); 2]);
+    assert_eq!(of(ActivityFigure::GuestMemory), [Some(0), Some(0)]);
+}
+
+#[tokio::test]
+async fn a_refused_query_about_what_a_guest_did_loses_only_its_figure() {
+    let server = Server::start(|request, _| match request.query.contains("iops_read") {
+        true => says(422, r#"{"status":"error","errorType":"execution","error":"too many samples"}"#),
+        false => healthy_history(request),
+    });
+    let web = of_web(&server).await;
+    assert_eq!((web.cpu.len(), web.memory.len(), web.failures.len()), (1, 1, 1));
+    let known = ActivityFigure::ALL.map(|figure| !web.activity[figure as usize].is_empty());
+    assert_eq!(known, [true, true, true, true, true, true, false, true]);
 }
 
 /// A claim and an instance called `prod/web`, with one sample per minute.

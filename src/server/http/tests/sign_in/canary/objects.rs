@@ -184,6 +184,7 @@ impl Maker {
             size: Some(self.amount()),
             block: self.one_in(4),
             storage_class: self.text("class"),
+            backing: 0,
             source,
             usage: self.figure(Unit::Bytes),
             readings: vec![

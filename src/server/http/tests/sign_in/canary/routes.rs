@@ -125,7 +125,8 @@ pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
         add("/fn/history", format!("/fn/history?namespace={namespace}&name={name}&span={span}"));
         add("/api/vms/{name}", format!("/api/vms/{name}"));
         add("/api/vms/{name}", format!("/api/vms/{name}?namespace={namespace}"));
-        add("/api/vms/{name}/history", format!("/api/vms/{name}/history?span={span}"));
+        let figures = "network,storage,latency,contention,guest-memory,volumes";
+        add("/api/vms/{name}/history", format!("/api/vms/{name}/history?span={span}&figures={figures}"));
         add("/api/vms/{name}/history", format!("/api/vms/{name}/history?namespace={namespace}&span={span}"));
         add("/at/{build}/{lang}/{*path}", format!("/at/h1/zh-CN/fn/vm?namespace={namespace}&name={name}"));
         add("/api/vms/stats", format!("/api/vms/stats?namespace={namespace}"));
