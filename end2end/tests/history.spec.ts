@@ -1,6 +1,6 @@
 // History: sparklines on cards, charts on the page of a VM, and the insights page.
 import type { Page } from "@playwright/test";
-import { address, card, expect, json, open, test, vms, type Server, type Vm } from "./fixtures";
+import { address, card, expect, horizontalOverflow, json, open, test, vms, type Server, type Vm } from "./fixtures";
 
 const CHARTS = ["CPU", "Memory", "Disk"];
 const chart = (page: Page, name: string) => page.getByRole("figure").filter({ has: page.getByRole("heading", { name, exact: true }) });
@@ -9,6 +9,25 @@ const readouts = (page: Page) => page.locator(".readout").allInnerTexts();
 const spans = (page: Page) => page.getByRole("navigation", { name: "Span of the charts" });
 
 const measured = async (demo: Server): Promise<Vm> => (await vms(demo)).find((vm) => vm.metrics && !vm.usage.disk.missing)!;
+
+/** The strips of a guest that reads and writes, and their first line of text. */
+const STRIPS: [string, RegExp][] = [
+  ["Network", /^in [\d.,]+ [kMGT]?B\/s, p95 /],
+  ["Disk I/O", /^read [\d.,]+ [kMGT]?B\/s, p95 /],
+  ["Latency", /^read [\d.,]+ ms, p95 /],
+  ["Contention (steal)", /^[\d.]+ %, p95 /],
+  ["Guest memory", /^[\d.]+ Gi, p95 /],
+];
+const strip = (page: Page, name: string) => page.locator(".strip").filter({ has: page.getByRole("heading", { name, exact: true }) });
+
+/** A VM whose guest was sampled twice and reads from its drives. */
+async function active(demo: Server): Promise<Vm> {
+  type Active = Vm & { usage: { network: { receive?: number }; storage: { readLatency?: number }; guestMemory: { used?: number }; contention: { percent?: number } } };
+  const find = async () => (await json<Active[]>(demo, "/api/vms")).find(({ usage: { network, storage, guestMemory, contention } }) =>
+    network.receive !== undefined && storage.readLatency != null && guestMemory.used !== undefined && contention.percent !== undefined);
+  await expect.poll(async () => !!(await find()), { timeout: 60_000, message: "a guest that is measured" }).toBe(true);
+  return (await find())!;
+}
 
 /** Waits for the first findings, which are computed soon after the start and then every few minutes. */
 async function findings(demo: Server) {
@@ -32,6 +51,30 @@ for (const scripted of [true, false]) {
       await expect(page).toHaveURL(/span=24h/);
       await expect(spans(page).locator("[aria-current]")).toHaveText("24 h");
       await expect(chart(page, "Memory").getByRole("img")).toHaveAttribute("aria-label", /Last 24 hours/);
+    });
+
+    test("strips show what the guest does, each with its amounts and its own scale", async ({ page, demo }) => {
+      test.setTimeout(150_000);
+      const vm = await active(demo);
+      for (const [query, span] of [["", "Last hour"], ["?span=24h", "Last 24 hours"]]) {
+        await page.goto(address(vm) + query);
+        for (const [name, amount] of STRIPS) {
+          await expect(strip(page, name).getByRole("img"), name).toHaveAttribute("aria-label", new RegExp(`^${name.replace(/[()]/g, "\\$&")}\\. ${span}: `));
+          await expect(strip(page, name).locator("p").first(), name).toHaveText(amount);
+          await expect(strip(page, name).locator("path.line").first(), name).toHaveAttribute("d", /^M/);
+        }
+        // The upper end of a scale is a round amount.
+        await expect(strip(page, "Network").locator("svg text").first()).toHaveText(/^[125]0*(\.0)? [kMGT]?B\/s$/);
+      }
+      await expect(page.locator(".strip.time text").first()).toHaveText(/^\d\d:\d\d$/);
+      expect(await horizontalOverflow(page)).toBeLessThanOrEqual(0);
+    });
+
+    test("a VM that no source measures has a sentence in place of strips", async ({ page, demo }) => {
+      const stopped = (await vms(demo)).find((vm) => vm.status === "Stopped")!;
+      await page.goto(`${address(stopped)}?span=24h`);
+      await expect(page.locator(".strip")).toHaveCount(0);
+      await expect(page.getByRole("main")).toContainText("no samples of network, disk I/O, latency, contention, guest memory and volumes");
     });
 
     test("a month is drawn, or the page says why it is incomplete", async ({ page, demo }) => {

@@ -1,8 +1,9 @@
-//! The history section of a VM's page: the choice of time span, three charts, and their hints.
+//! The history section of a VM's page: the choice of time span, three charts, their hints, and strips of what the guest
+//! does and how its volumes fill.
 
 use leptos::{either::EitherOf3, prelude::*};
 
-use super::{Cursor, ScaleLabels, charts, hint, spans, words};
+use super::{Cursor, ScaleLabels, charts, hint, spans, strips::strips, words};
 use crate::ui::{
     components::{card::vm_address, why::fix},
     feed::Feed,
@@ -34,6 +35,7 @@ pub fn history_section(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) ->
                     incomplete(vm_history.history.lacks.as_ref()),
                     charts(vm_history, labels, cursor),
                     origin(&vm_history.history),
+                    strips(&vm_history.history),
                 )),
                 None if feed.view.with(Option::is_some) => EitherOf3::B(view! { <p>{t!(chart.nothing)}</p> }),
                 None => EitherOf3::C(view! { <p role="status">{words::fetching(feed.connection.failed.get())}</p> }),

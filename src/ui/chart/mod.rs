@@ -9,7 +9,9 @@ pub mod hint;
 pub mod history;
 mod path;
 mod plot;
+mod scale;
 pub mod sparkline;
+mod strips;
 pub mod words;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use crate::{app::Bundle, server::http::history::HistoryReader};
 use i18n::Lang;
 use model::{
     Millis,
+    activity::GuestActivity,
     figure::{Figure, Sample},
     source::SourceId,
     vm::Vm,
@@ -108,6 +109,72 @@ fn the_charts_are_complete_without_javascript() {
     assert!(lines[0].matches('M').count() == 2 && lines[0].contains(" 1150l"), "{lines:?}");
     assert!(text(cpu).contains("No samples from "), "{}", text(cpu));
     assert!(!page.html.contains(" style="), "the content security policy forbids inline styles");
+}
+
+/// The same VM, whose guest was measured at this time.
+fn active_vm(at: Millis) -> Vm {
+    let activity = GuestActivity { at, window_ms: 60_000, ..sample::activity() };
+    sample::active(vm(400, 750, 3_000), activity)
+}
+
+/// An hour of a guest that was restarted 30 minutes ago and was not measured for five minutes.
+fn an_active_hour() -> HistoryStore {
+    recorded(1, MINUTE, |at| {
+        let ago = (NOW - at) / MINUTE;
+        (!(25..30).contains(&ago)).then(|| active_vm(at))
+    })
+}
+
+#[test]
+fn what_the_guest_does_is_drawn_in_strips_without_javascript() {
+    let page = render(PAGE, an_active_hour());
+    let strips = page.part("class=\"strips\"", "class=\"strip time\"");
+    let words = text(strips);
+    for name in ["Network", "Disk I/O", "Latency", "Contention (steal)", "Guest memory"] {
+        assert!(words.contains(name), "{name} is not in {words}");
+    }
+    let network = strips.split("class=\"strip\"").nth(1).unwrap();
+    assert!(text(network).contains("in ") && text(network).contains(" MB/s, p95 "), "{}", text(network));
+    assert!(network.contains("aria-label=\"Network. Last hour: in "), "{network}");
+    let [line, second] = ["line", "line second"].map(|class| paths(network, class));
+    assert_eq!((line.len(), second.len()), (1, 1));
+    assert!(line[0].matches('M').count() == 2, "the gap splits the line: {line:?}");
+    assert!(paths(network, "gap")[0].contains('M'), "and is shaded");
+    assert!(!page.html.contains(" style="), "the content security policy forbids inline styles");
+}
+
+#[test]
+fn a_strip_says_its_amounts_in_chinese() {
+    let store = an_active_hour();
+    let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
+    let history = HistoryReader::new(Arc::new(store), watch::channel(Arc::default()).1, None);
+    let bundle = Bundle { css: "/pkg/0/app.css".into(), ..Bundle::default() };
+    let page = render_with(PAGE, Some(reader(all).with_history(history)), bundle, Lang::Chinese);
+    assert!(page.text().contains("网络 入 "), "{}", page.text());
+}
+
+#[test]
+fn without_samples_a_sentence_stands_in_place_of_the_strips() {
+    let strips = |page: &Page| page.html.matches("class=\"strip\"").count();
+    assert_eq!(strips(&render(PAGE, an_hour())), 1, "a volume alone");
+    let page = render(PAGE, HistoryStore::default());
+    assert_eq!(strips(&page), 0);
+    assert!(page.text().contains("Last hour: no samples of network, disk I/O"), "{}", page.text());
+    let long = render("/vms/payments/api-gateway-01?span=30d", an_active_hour());
+    assert_eq!(strips(&long), 0, "the memory does not reach that far");
+}
+
+#[test]
+fn each_volume_has_a_strip_of_its_own() {
+    let store = recorded(24, MINUTE, |at| {
+        let mut vm = active_vm(at);
+        for volume in &mut vm.volumes {
+            volume.usage = sampled(sample::disk(1_000, 40), at, 0);
+        }
+        Some(vm)
+    });
+    let page = render("/vms/payments/api-gateway-01?span=24h", store);
+    assert!(page.text().contains("Volume rootdisk 10 Gi, p95 10 Gi, max 10 Gi"), "{}", page.text());
 }
 
 #[test]
