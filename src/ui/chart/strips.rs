@@ -15,6 +15,9 @@ use model::{
     history::{History, Span},
 };
 
+/// Milliseconds after which the newest point says nothing about now: guest agents report every 5 minutes.
+const OLDEST_CURRENT: Millis = 600_000;
+
 /// The time that all strips cover.
 #[derive(Clone, Copy)]
 struct Window {
@@ -116,16 +119,24 @@ fn line_text((index, text): (usize, String)) -> impl IntoView {
     }
 }
 
-/// Example: `in 6.1 MB/s, p95 8.2 MB/s, max 9.0 MB/s`. The first amount is the newest that is known.
+/// Example: `in 6.1 MB/s, p95 8.2 MB/s, max 9.0 MB/s`. The first amount is of now, or `no sample`.
 fn reading(name: &str, measure: Measure, line: &AmountHistory) -> String {
-    let text = match line.series.stats().zip(line.series.newest()) {
-        Some((stats, newest)) => {
-            let [newest, p95, max] = [newest, stats.p95, stats.max].map(|amount| measure.text(amount));
+    let text = match line.series.stats() {
+        Some(stats) => {
+            let newest =
+                current(line).map_or_else(|| t!(chart.no_sample).to_owned(), |now| measure.text(now));
+            let [p95, max] = [stats.p95, stats.max].map(|amount| measure.text(amount));
             t!(chart.strip_line, newest = newest, p95 = p95, max = max)
         }
         None => t!(chart.no_samples).to_owned(),
     };
     if name.is_empty() { text } else { [name, " ", &text].concat() }
+}
+
+/// Returns the newest amount, if it is not older than samples may be.
+fn current(line: &AmountHistory) -> Option<u64> {
+    let recent = (OLDEST_CURRENT / Millis::from(line.series.step).max(1)).max(1) as usize;
+    line.series.points.iter().rev().take(recent + 1).find_map(|point| point.amount())
 }
 
 fn description(name: &str, span: Span, lines: &[String]) -> String {

@@ -144,6 +144,14 @@ fn what_the_guest_does_is_drawn_in_strips_without_javascript() {
 }
 
 #[test]
+fn an_amount_of_long_ago_does_not_look_like_one_of_now() {
+    let store = recorded(1, MINUTE, |at| ((NOW - at) / MINUTE > 20).then(|| active_vm(at)));
+    let page = render(PAGE, store);
+    let network = text(page.html.split("class=\"strip\"").nth(1).unwrap());
+    assert!(network.contains("in no sample, p95 6.1 MB/s"), "{network}");
+}
+
+#[test]
 fn a_strip_says_its_amounts_in_chinese() {
     let store = an_active_hour();
     let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
