@@ -55,8 +55,10 @@ impl Reviews for Reviewer {
 pub struct Access {
     started: Instant,
     inner: Mutex<Inner>,
-    /// Wakes the task for a user who was not there before.
+    /// Wakes the task for a user who was not there before, or for a right that is needed now.
     newcomer: Notify,
+    /// Wakes those who wait for such a right, with every answer.
+    answered: Notify,
 }
 
 #[derive(Default)]
@@ -77,7 +79,12 @@ pub struct Rights {
 
 impl Access {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { started: Instant::now(), inner: Mutex::default(), newcomer: Notify::new() })
+        Arc::new(Self {
+            started: Instant::now(),
+            inner: Mutex::default(),
+            newcomer: Notify::new(),
+            answered: Notify::new(),
+        })
     }
 
     /// Notes that the user looks, and returns their rights. Those of a new user are empty until Kubernetes
@@ -119,7 +126,10 @@ impl Access {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(answered) = asked.join_next() => match answered {
-                    Ok((review, decision)) => self.inner.lock().book.answered(review, decision, self.now()),
+                    Ok((review, decision)) => {
+                        self.inner.lock().book.answered(review, decision, self.now());
+                        self.answered.notify_waiters();
+                    }
                     // A review cannot be taken back from a task that panicked: nothing is known any more.
                     Err(error) => {
                         tracing::error!(%error, "an access review task panicked, asking for all rights again");
@@ -254,6 +264,28 @@ impl Rights {
     /// Returns the scope of now.
     pub fn scope(&self) -> Scope {
         self.standing().scope
+    }
+
+    /// Returns whether the user may list the Events of a namespace. `None` if that is not known: Kubernetes is asked.
+    pub fn may_list_events(&self, namespace: &str) -> Option<bool> {
+        let now = self.access.now();
+        let known = self.access.inner.lock().book.may_list_events(&self.user, namespace, now);
+        if known.is_none() {
+            self.access.newcomer.notify_one();
+        }
+        known
+    }
+
+    /// The same, once it is known; `None` if that is not so until `deadline`.
+    pub async fn may_list_events_by(&self, namespace: &str, deadline: Instant) -> Option<bool> {
+        loop {
+            // Made before it is looked for, so that no answer is missed in between.
+            let answered = self.access.answered.notified();
+            if let Some(known) = self.may_list_events(namespace) {
+                return Some(known);
+            }
+            tokio::time::timeout_at(deadline, answered).await.ok()?;
+        }
     }
 
     /// Waits until the standing has changed.

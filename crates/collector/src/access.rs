@@ -190,6 +190,7 @@ fn attributes(resource: ReviewedResource, namespace: Option<&str>) -> ResourceAt
         ReviewedResource::Rows(Kind::VirtualMachine) => ("kubevirt.io", "virtualmachines"),
         ReviewedResource::Rows(Kind::VirtualMachineInstance) => ("kubevirt.io", "virtualmachineinstances"),
         ReviewedResource::Nodes => ("", "nodes"),
+        ReviewedResource::Events => ("", "events"),
     };
     ResourceAttributes {
         verb: Some("list".into()),

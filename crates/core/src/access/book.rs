@@ -9,7 +9,7 @@ use model::{Millis, source::ReviewCounts};
 
 use super::{
     CALM_AFTER, Decision, FORGET_AFTER, MOST_VIEWERS, Question, RETRY_AFTER, REVIEWS_A_SECOND,
-    REVIEWS_AT_ONCE, Review, ReviewedResource, SWEEP_A_SECOND, UserInfo,
+    REVIEWS_AT_ONCE, Review, ReviewedResource, SWEEP_A_SECOND, UserInfo, WANTED_A_SECOND,
     budget::Budget,
     hints::BindingHints,
     places::{Place, Places},
@@ -51,6 +51,7 @@ pub struct AccessBook {
     changed: HashMap<Arc<str>, Millis>,
     budget: Budget,
     sweep: Budget,
+    wanted: Budget,
     under_way: usize,
     /// Whether renewals came first the last time.
     renews_first: bool,
@@ -69,6 +70,7 @@ impl Default for AccessBook {
             changed: HashMap::new(),
             budget: Budget::new(REVIEWS_A_SECOND),
             sweep: Budget::new(SWEEP_A_SECOND),
+            wanted: Budget::new(WANTED_A_SECOND),
             under_way: 0,
             renews_first: false,
             probe_at: None,
@@ -96,6 +98,12 @@ impl AccessBook {
         let checked = viewer.checked(&self.places, self.hints.is_some(), now);
         let places = if viewer.knows_everywhere(now) { places } else { places.max(checked + 1) };
         Some(Standing { scope, until, is_late, checked, places })
+    }
+
+    /// Returns whether the user may list the Events of a namespace. `None` if that is not known: it is asked next. An answer
+    /// is valid for [`ALLOW_ENDS`](super::ALLOW_ENDS), and is not renewed.
+    pub fn may_list_events(&mut self, user: &UserInfo, namespace: &str, now: Millis) -> Option<bool> {
+        self.viewers.get_mut(user)?.wanted.want(namespace, now)
     }
 
     /// Returns the users whose standing may differ from when it was last computed: they are new, a review was
@@ -213,6 +221,7 @@ impl AccessBook {
     pub fn next(&mut self, now: Millis) -> Vec<Review> {
         self.budget.refill(now);
         self.sweep.refill(now);
+        self.wanted.refill(now);
         let gone = self.viewers.iter().filter(|(_, viewer)| now - viewer.seen >= FORGET_AFTER);
         let gone: Vec<_> = gone.map(|(user, _)| user.clone()).collect();
         gone.iter().for_each(|user| self.forget(user));
@@ -226,6 +235,11 @@ impl AccessBook {
         self.pick(now, &mut reviews, |viewer| viewer.next_everywhere(now));
         // A right that may be lost comes before everything that can only add.
         self.pick(now, &mut reviews, |viewer| viewer.next_urgent(Urgency::Recheck, now));
+        // Somebody waits for these. They have a budget of their own: a script that opens every VM delays nobody's scope.
+        let before = reviews.len();
+        let most = self.wanted.whole();
+        self.pick_most(most, now, &mut reviews, |viewer| viewer.wanted.next(now));
+        (before..reviews.len()).for_each(|_| self.wanted.take());
         // Renewals can take the whole budget, and can wait: their allows stand meanwhile. So every second time they come
         // after what is not known yet: a newcomer or a lost right does not wait for the renewals of others.
         self.renews_first = !self.renews_first;
@@ -346,11 +360,12 @@ fn urge_bindings(viewer: &mut ViewerReviews, places: &Places) {
 
 /// Asks first about what a binding of this place can have changed: a namespace's rows, or everything.
 fn urge(viewer: &mut ViewerReviews, places: &Places, place: Option<&Arc<str>>, is_repeated: bool) {
+    viewer.wanted.forget(place.map(|namespace| &**namespace));
     match place {
         Some(namespace) => {
             let kinds = ReviewedResource::ALL.into_iter().filter_map(|resource| match resource {
                 ReviewedResource::Rows(kind) => Some(kind),
-                ReviewedResource::Nodes => None,
+                ReviewedResource::Nodes | ReviewedResource::Events => None,
             });
             for kind in kinds.filter(|kind| places.live.contains_key(&(namespace.clone(), *kind))) {
                 let question =

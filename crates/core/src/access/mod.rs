@@ -10,6 +10,7 @@ mod budget;
 mod hints;
 mod places;
 mod viewer;
+mod wanted;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -43,9 +44,12 @@ impl UserInfo {
 pub enum ReviewedResource {
     Rows(Kind),
     Nodes,
+    /// Events of a namespace. Asked only when the viewer looks at a VM there; no [`Scope`](crate::Scope) has it.
+    Events,
 }
 
 impl ReviewedResource {
+    /// What is asked about every viewer, and makes their scope.
     const ALL: [Self; 4] = [
         Self::Rows(Kind::Wukong),
         Self::Rows(Kind::VirtualMachine),
@@ -54,12 +58,13 @@ impl ReviewedResource {
     ];
 
     /// Returns its place in [`Self::ALL`].
-    fn index(self) -> usize {
+    fn index(self) -> Option<usize> {
         match self {
-            Self::Rows(Kind::Wukong) => 0,
-            Self::Rows(Kind::VirtualMachine) => 1,
-            Self::Rows(Kind::VirtualMachineInstance) => 2,
-            Self::Nodes => 3,
+            Self::Rows(Kind::Wukong) => Some(0),
+            Self::Rows(Kind::VirtualMachine) => Some(1),
+            Self::Rows(Kind::VirtualMachineInstance) => Some(2),
+            Self::Nodes => Some(3),
+            Self::Events => None,
         }
     }
 }
@@ -110,5 +115,7 @@ const RETRY_AFTER: Millis = 1_000;
 /// Reviews in a second, and under way at once.
 pub const REVIEWS_A_SECOND: u32 = 150;
 pub const REVIEWS_AT_ONCE: usize = 16;
+/// Reviews in a second of rights that are needed only now, for one VM's page.
+pub const WANTED_A_SECOND: u32 = 20;
 /// Reviews in a second that look for rights that no binding hints at.
 pub const SWEEP_A_SECOND: u32 = 20;

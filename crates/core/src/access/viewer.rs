@@ -11,6 +11,7 @@ use super::{
     ACTIVE_FOR, Decision, Question, RETRY_AFTER, ReviewedResource,
     answer::ReviewAnswer,
     places::{PlaceSet, Places},
+    wanted::WantedRights,
 };
 use crate::scope::{Kinds, Scope};
 
@@ -48,6 +49,8 @@ pub(super) struct ViewerReviews {
     /// The place where the sweep goes on after the first pass.
     sweep: usize,
     pub bindings: BTreeMap<Option<Arc<str>>, u64>,
+    /// The rights that the viewer needed lately for one VM's page.
+    pub wanted: WantedRights,
 }
 
 impl ViewerReviews {
@@ -64,6 +67,7 @@ impl ViewerReviews {
             first_pass: 0,
             sweep: 0,
             bindings: BTreeMap::new(),
+            wanted: WantedRights::default(),
         }
     }
 
@@ -171,7 +175,9 @@ impl ViewerReviews {
     pub fn urge(&mut self, question: Question, is_repeated: bool, places: &Places) {
         self.mark_changed();
         if question.namespace.is_none() {
-            self.everywhere[question.resource.index()].due = 0;
+            if let Some(answer) = question.resource.index().and_then(|at| self.everywhere.get_mut(at)) {
+                answer.due = 0;
+            }
             return;
         }
         self.remove_due(&question);
@@ -209,6 +215,10 @@ impl ViewerReviews {
     /// Records an answer. Returns true if the user lost a cluster-wide right. Their namespaces were never
     /// reviewed, so they must be reviewed now.
     pub fn answered(&mut self, question: Question, decision: Decision, places: &Places, now: Millis) -> bool {
+        if let (ReviewedResource::Events, Some(namespace)) = (question.resource, &question.namespace) {
+            self.wanted.answered(namespace, decision, now);
+            return false;
+        }
         self.mark_changed();
         self.asked.remove(&question);
         match question.namespace {
@@ -221,7 +231,8 @@ impl ViewerReviews {
     }
 
     fn answered_everywhere(&mut self, resource: ReviewedResource, decision: Decision, now: Millis) -> bool {
-        let answer = &mut self.everywhere[resource.index()];
+        let answer = resource.index().and_then(|at| self.everywhere.get_mut(at));
+        let Some(answer) = answer else { return false };
         let is_lost = answer.is_allow() && decision == Decision::Denied;
         // What was urged while it was being asked may have changed since: the answer is asked for again.
         let is_urged = answer.due != Millis::MAX;
@@ -284,15 +295,16 @@ impl ViewerReviews {
         let is_checked = |((namespace, kind), at): &(&(Arc<str>, Kind), &usize)| {
             let place = Some((*namespace).clone());
             let question = Question { namespace: place.clone(), resource: ReviewedResource::Rows(*kind) };
-            let everywhere = &self.everywhere[question.resource.index()];
-            if everywhere.allows(now) {
+            let everywhere = self.everywhere(question.resource);
+            if everywhere.is_some_and(|answer| answer.allows(now)) {
                 return true;
             }
             match self.allowed.get(&question) {
                 Some(answer) => answer.allows(now),
                 None => {
                     let is_hinted = hinted && !self.bindings.contains_key(&place);
-                    everywhere.is_known(now) && (self.denied.contains(**at) || is_hinted)
+                    everywhere.is_some_and(|answer| answer.is_known(now))
+                        && (self.denied.contains(**at) || is_hinted)
                 }
             }
         };
@@ -310,6 +322,7 @@ impl ViewerReviews {
             match resource {
                 ReviewedResource::Rows(kind) => everywhere = everywhere.with(kind),
                 ReviewedResource::Nodes => nodes = true,
+                ReviewedResource::Events => {}
             }
         }
         let mut namespaces: BTreeMap<Box<str>, Kinds> = BTreeMap::new();
@@ -363,7 +376,12 @@ impl ViewerReviews {
     /// Returns whether the user may list the resource everywhere, so that one namespace need not be asked
     /// about.
     fn is_covered(&self, question: &Question, now: Millis) -> bool {
-        self.everywhere[question.resource.index()].allows(now)
+        self.everywhere(question.resource).is_some_and(|answer| answer.allows(now))
+    }
+
+    /// Returns the answer for the whole cluster, if the resource is one that is asked about there.
+    fn everywhere(&self, resource: ReviewedResource) -> Option<&ReviewAnswer> {
+        self.everywhere.get(resource.index()?)
     }
 }
 

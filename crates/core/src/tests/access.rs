@@ -3,6 +3,7 @@
 mod floods;
 mod property;
 mod standing;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -21,6 +22,8 @@ type Right = (String, Option<String>);
 struct Cluster {
     book: AccessBook,
     rights: BTreeSet<Right>,
+    /// Who may list the Events of which namespace.
+    events: BTreeSet<(String, String)>,
     away: bool,
     latency: Millis,
     now: Millis,
@@ -52,6 +55,7 @@ impl Cluster {
         Self {
             book,
             rights: rights.collect(),
+            events: BTreeSet::new(),
             away: false,
             latency: 20,
             now: NOW,
@@ -65,11 +69,22 @@ impl Cluster {
         let has = |of: Option<String>| self.rights.contains(&(review.user.name.clone(), of));
         let may =
             review.question.resource == ReviewedResource::Rows(Kind::Wukong) && (has(None) || has(namespace));
+        let may = match (review.question.resource, &review.question.namespace) {
+            (ReviewedResource::Events, Some(namespace)) => {
+                self.events.contains(&(review.user.name.clone(), namespace.to_string()))
+            }
+            _ => may,
+        };
         match (self.away, may) {
             (true, _) => Decision::Failed,
             (false, true) => Decision::Allowed,
             (false, false) => Decision::Denied,
         }
+    }
+
+    /// Lets a user list the Events of a namespace.
+    fn events_of(&mut self, user: &str, namespace: &str) {
+        self.events.insert((user.to_owned(), namespace.to_owned()));
     }
 
     /// Lets time pass while these users look once a second.
