@@ -34,6 +34,7 @@ mod outside;
 mod pinned;
 mod poll;
 mod prometheus;
+pub mod queue;
 mod quota;
 mod risk;
 mod sources;

@@ -3,12 +3,10 @@
 //!
 //! The application asks through [`LongTermHistory`]; the source takes [`Questions`] and answers them.
 
-mod queue;
-
 use std::sync::Arc;
 
-use self::queue::{Full, Shared};
-pub use self::queue::{Question, Questions, Reply, Requester, Ticket, Unanswered};
+use crate::queue::{self, Asker, Full};
+pub use crate::queue::{Requester, Unanswered};
 use i18n::msg;
 use model::reason::Reason;
 use wukong_core::{
@@ -16,20 +14,33 @@ use wukong_core::{
     observation::SourceError,
 };
 
+/// What is asked about the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastQuery {
+    pub of: VmSelection,
+    pub times: Times,
+}
+
+/// The answering end of the queue, a question under way, its reply, and what the asking end waits on.
+pub type Questions = queue::Questions<PastQuery, Answer>;
+pub type Question = queue::Question<PastQuery, Answer>;
+pub type Reply = queue::Reply<PastQuery, Answer>;
+pub type Ticket = queue::Ticket<Answer>;
+
 /// The asking end: accepts questions about the past. Clones share one queue.
 #[derive(Clone, Debug)]
-pub struct LongTermHistory(Arc<Shared>);
+pub struct LongTermHistory(Asker<PastQuery, Answer>);
 
 impl LongTermHistory {
     /// Creates the queue and returns both of its ends.
     pub fn new() -> (Self, Questions) {
-        let shared = Arc::new(Shared::default());
-        (Self(shared.clone()), Questions(shared))
+        let (asker, questions) = queue::queue();
+        (Self(asker), questions)
     }
 
     /// Queues the question. Fails at once with [`busy`] if too many questions wait already.
     pub fn ask(&self, requester: Requester, of: VmSelection, times: Times) -> Result<Ticket, SourceError> {
-        self.0.ask(requester, of, times).map_err(|Full| busy())
+        self.0.ask(requester, PastQuery { of, times }).map_err(|Full| busy())
     }
 
     /// Queues the question and waits for its answer without a time limit: the caller sets the deadline.
@@ -45,7 +56,7 @@ impl From<Unanswered> for SourceError {
     fn from(why: Unanswered) -> Self {
         match why {
             Unanswered::Displaced => busy(),
-            Unanswered::Gone => SourceError { reason: Reason::Unreachable, detail: msg!(collect.ending) },
+            Unanswered::Gone => Self { reason: Reason::Unreachable, detail: msg!(collect.ending) },
         }
     }
 }

@@ -17,7 +17,7 @@ use self::{
     activity::ask_activity,
     decode::{SeriesByKey, SeriesFilter, cpu_series, gauge_series, scaled_series},
 };
-use super::super::long_term::{Question, Questions, Reply};
+use super::super::long_term::{PastQuery, Question, Questions, Reply};
 use super::{
     api::{self, Api, CREDENTIALS, PlainQueries, open, site},
     identity::{NameLabel, Scope},
@@ -79,7 +79,7 @@ impl PrometheusHistory {
     }
 
     async fn begin(&mut self, question: Question, tasks: &mut JoinSet<Option<AnsweredQuestion>>) {
-        let Question { of, times, reply, .. } = question;
+        let Question { about: PastQuery { of, times }, reply, .. } = question;
         let queries = Queries { matchers: &self.config.matchers, scope: &self.scope, nodes: &[] };
         let (queries, activity) = (queries.range_queries(&of), queries.activity_queries(&of, times.step));
         let api =

@@ -23,7 +23,7 @@ use crate::server::{
     config::HttpConfig,
     http::{App, Assets, history::HistoryReader, limits::WorkLimits, peer::Peer, reader::Reader, router},
 };
-use collector::long_term::{LongTermHistory, Question};
+use collector::long_term::{LongTermHistory, PastQuery, Question};
 use model::{
     Millis,
     activity::{Activity, GuestActivity, MemoryUse, Storage, Traffic},
@@ -95,7 +95,7 @@ fn long_term(answer: LongTermResult) -> (LongTermHistory, Arc<AtomicUsize>) {
     let count = queries.clone();
     tokio::spawn(async move {
         loop {
-            let Question { of, reply, .. } = questions.next().await;
+            let Question { about: PastQuery { of, .. }, reply, .. } = questions.next().await;
             assert!(matches!(of, VmSelection::One { instance, .. } if instance == "web-vm"));
             count.fetch_add(1, Ordering::SeqCst);
             reply.send(answer.clone());
@@ -105,7 +105,7 @@ fn long_term(answer: LongTermResult) -> (LongTermHistory, Arc<AtomicUsize>) {
 }
 
 /// Returns half a core for any instance.
-fn steady(Question { of, times, .. }: &Question) -> LongTermResult {
+fn steady(Question { about: PastQuery { of, times }, .. }: &Question) -> LongTermResult {
     let VmSelection::One { namespace, instance, .. } = of else { panic!("{of:?}") };
     let cpu = [(Key::new(namespace, instance), vec![Some(500_000_000); times.count])].into();
     Ok(LongTermAnswer { cpu, ..LongTermAnswer::default() })

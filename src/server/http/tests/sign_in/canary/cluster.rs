@@ -40,7 +40,7 @@ use crate::server::{
         },
     },
 };
-use collector::long_term::{LongTermHistory, Question, Questions};
+use collector::long_term::{LongTermHistory, PastQuery, Question, Questions};
 use model::{
     reason::Reason,
     vm::{Kind, Status},
@@ -142,7 +142,7 @@ fn findings_of(world: &CanaryCluster) -> Findings {
 /// Plays a Prometheus that knows a constant of each VM, or fails with its name.
 async fn answer_questions(mut questions: Questions, asked: Arc<Mutex<BTreeSet<String>>>) {
     loop {
-        let Question { of, times, reply, .. } = questions.next().await;
+        let Question { about: PastQuery { of, times }, reply, .. } = questions.next().await;
         let VmSelection::One { namespace, instance, .. } = of else { panic!("{of:?}") };
         asked.lock().insert(instance.clone());
         let number = instance.bytes().map(u64::from).sum::<u64>();

@@ -1,4 +1,4 @@
-//! The queue of questions for a long-term source, shared fairly between requesters.
+//! A queue of questions that are answered by a source, shared fairly between requesters.
 //!
 //! Each requester has its own line. The next question comes from the requester with the fewest questions
 //! under way; if several have as few, from the one that has waited longest for its turn. One place is
@@ -10,8 +10,6 @@ use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
-
-use wukong_core::long_term::{Answer, Times, VmSelection};
 
 /// How many questions of viewers are under way at the same time.
 pub const PLACES: usize = 4;
@@ -38,32 +36,57 @@ impl Default for Requester {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
+/// Creates a queue and returns both of its ends.
+pub fn queue<Q, A>() -> (Asker<Q, A>, Questions<Q, A>) {
+    let shared = Arc::new(Shared { queue: Mutex::new(Queue::new(false)), changed: Notify::new() });
+    (Asker(shared.clone()), Questions(shared))
+}
+
+/// The asking end. Clones share one queue.
+#[derive(Debug)]
+pub struct Asker<Q, A>(pub(super) Arc<Shared<Q, A>>);
+
+impl<Q, A> Clone for Asker<Q, A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<Q: PartialEq, A> Asker<Q, A> {
+    /// Queues a question, or joins an equal question of another requester. Fails at once if too many questions wait
+    /// already.
+    pub fn ask(&self, requester: Requester, about: Q) -> Result<Ticket<A>, Full> {
+        self.0.ask(requester, about)
+    }
+}
+
 /// The state of a question.
-#[derive(Clone, Debug)]
-enum Progress {
+#[derive(Debug)]
+enum Progress<A> {
     Waiting,
     UnderWay,
-    Answered(Arc<Answer>),
+    Answered(Arc<A>),
     /// A requester with a shorter line took its place in the queue.
     Displaced,
 }
 
 /// The queue as both ends share it. The lock is never held across an await.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    queue: Mutex<Queue>,
+#[derive(Debug)]
+pub(super) struct Shared<Q, A> {
+    queue: Mutex<Queue<Q, A>>,
     /// Notifies the answering end that a question may have become startable.
     changed: Notify,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl<Q, A> Shared<Q, A> {
+    fn lock(&self) -> MutexGuard<'_, Queue<Q, A>> {
         self.queue.lock()
     }
+}
 
-    /// Queues a question, or joins an equal question of another requester. Fails if the queue is full.
-    pub fn ask(&self, requester: Requester, of: VmSelection, times: Times) -> Result<Ticket, Full> {
-        let progress = self.lock().put(requester, of, times)?;
+impl<Q: PartialEq, A> Shared<Q, A> {
+    fn ask(&self, requester: Requester, about: Q) -> Result<Ticket<A>, Full> {
+        let progress = self.lock().put(requester, about)?;
         self.changed.notify_one();
         Ok(Ticket { progress })
     }
@@ -71,8 +94,8 @@ impl Shared {
 
 /// A question that was accepted. Dropping it abandons the question.
 #[derive(Debug)]
-pub struct Ticket {
-    progress: watch::Receiver<Progress>,
+pub struct Ticket<A> {
+    progress: watch::Receiver<Progress<A>>,
 }
 
 /// Why a ticket got no answer.
@@ -83,10 +106,10 @@ pub enum Unanswered {
     Gone,
 }
 
-impl Ticket {
+impl<A> Ticket<A> {
     /// Waits for the answer without a time limit: the caller sets the deadline.
-    pub async fn answer(&mut self) -> Result<Arc<Answer>, Unanswered> {
-        let ended = |progress: &Progress| matches!(progress, Progress::Answered(_) | Progress::Displaced);
+    pub async fn answer(&mut self) -> Result<Arc<A>, Unanswered> {
+        let ended = |progress: &Progress<A>| matches!(progress, Progress::Answered(_) | Progress::Displaced);
         match self.progress.wait_for(ended).await.as_deref() {
             Ok(Progress::Answered(answer)) => Ok(answer.clone()),
             Ok(_) => Err(Unanswered::Displaced),
@@ -102,11 +125,11 @@ impl Ticket {
 
 /// The answering end of the queue.
 #[derive(Debug)]
-pub struct Questions(pub(super) Arc<Shared>);
+pub struct Questions<Q, A>(Arc<Shared<Q, A>>);
 
-impl Questions {
+impl<Q: Clone, A> Questions<Q, A> {
     /// Waits for the next question that has a place. The place is free again once its [`Reply`] is dropped.
-    pub async fn next(&mut self) -> Question {
+    pub async fn next(&mut self) -> Question<Q, A> {
         loop {
             let started = self.0.lock().start();
             if let Some((id, requester)) = started
@@ -118,42 +141,41 @@ impl Questions {
         }
     }
 
-    fn question(&self, id: u64, requester: Requester) -> Option<Question> {
+    fn question(&self, id: u64, requester: Requester) -> Option<Question<Q, A>> {
         let queue = self.0.lock();
         let entry = queue.entry(id)?;
         let reply = Reply { shared: self.0.clone(), id, progress: entry.progress.clone() };
-        Some(Question { requester, of: entry.of.clone(), times: entry.times, reply })
+        Some(Question { requester, about: entry.about.clone(), reply })
     }
 }
 
-impl Drop for Questions {
+impl<Q, A> Drop for Questions<Q, A> {
     fn drop(&mut self) {
-        *self.0.lock() = Queue { closed: true, ..Queue::default() };
+        *self.0.lock() = Queue::new(true);
     }
 }
 
 /// A question under way.
 #[derive(Debug)]
-pub struct Question {
+pub struct Question<Q, A> {
     /// The requester whose turn it used; others may wait for the same answer.
     pub requester: Requester,
-    pub of: VmSelection,
-    pub times: Times,
-    pub reply: Reply,
+    pub about: Q,
+    pub reply: Reply<Q, A>,
 }
 
 /// Sends the answer to one question. If it is dropped without an answer, those who wait learn that there is
 /// none.
 #[derive(Debug)]
-pub struct Reply {
-    shared: Arc<Shared>,
+pub struct Reply<Q, A> {
+    shared: Arc<Shared<Q, A>>,
     id: u64,
-    progress: Arc<watch::Sender<Progress>>,
+    progress: Arc<watch::Sender<Progress<A>>>,
 }
 
-impl Reply {
+impl<Q, A> Reply<Q, A> {
     /// Sends the answer to all tickets of the question.
-    pub fn send(self, answer: Answer) {
+    pub fn send(self, answer: A) {
         self.progress.send_replace(Progress::Answered(Arc::new(answer)));
     }
 
@@ -163,7 +185,7 @@ impl Reply {
     }
 }
 
-impl Drop for Reply {
+impl<Q, A> Drop for Reply<Q, A> {
     fn drop(&mut self) {
         self.shared.lock().finish(self.id);
         self.shared.changed.notify_one();
@@ -172,9 +194,9 @@ impl Drop for Reply {
 
 /// All questions that wait or are under way: at most [`WAITING`] and a few more, so a linear search is
 /// enough.
-#[derive(Debug, Default)]
-struct Queue {
-    entries: Vec<Entry>,
+#[derive(Debug)]
+struct Queue<Q, A> {
+    entries: Vec<Entry<Q, A>>,
     /// Sorted by turn: the front line is next.
     lines: VecDeque<Line>,
     last_id: u64,
@@ -182,11 +204,10 @@ struct Queue {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Entry<Q, A> {
     id: u64,
-    of: VmSelection,
-    times: Times,
-    progress: Arc<watch::Sender<Progress>>,
+    about: Q,
+    progress: Arc<watch::Sender<Progress<A>>>,
     /// The requester whose place it occupies; `None` while it waits.
     holder: Option<Requester>,
 }
@@ -199,19 +220,14 @@ struct Line {
     ids: VecDeque<u64>,
 }
 
-impl Queue {
-    fn put(
-        &mut self,
-        requester: Requester,
-        of: VmSelection,
-        times: Times,
-    ) -> Result<watch::Receiver<Progress>, Full> {
+impl<Q: PartialEq, A> Queue<Q, A> {
+    fn put(&mut self, requester: Requester, about: Q) -> Result<watch::Receiver<Progress<A>>, Full> {
         if self.closed {
             // The sender is dropped at once, so the ticket reports that nobody answers.
             return Ok(watch::channel(Progress::Waiting).1);
         }
         self.forget_abandoned();
-        if let Some(entry) = self.entries.iter().find(|entry| (&entry.of, entry.times) == (&of, times)) {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.about == about) {
             let (id, progress) = (entry.id, entry.progress.subscribe());
             if entry.holder.is_none() {
                 self.add_waiting_requester(requester, id);
@@ -222,9 +238,15 @@ impl Queue {
         self.last_id += 1;
         let (sender, progress) = watch::channel(Progress::Waiting);
         let id = self.last_id;
-        self.entries.push(Entry { id, of, times, progress: Arc::new(sender), holder: None });
+        self.entries.push(Entry { id, about, progress: Arc::new(sender), holder: None });
         self.line(requester).ids.push_back(id);
         Ok(progress)
+    }
+}
+
+impl<Q, A> Queue<Q, A> {
+    fn new(closed: bool) -> Self {
+        Self { entries: Vec::new(), lines: VecDeque::new(), last_id: 0, closed }
     }
 
     /// Adds a waiting question to this requester's line as well, since its turn there may come sooner.
@@ -304,7 +326,7 @@ impl Queue {
         self.entries.iter().filter(|entry| entry.holder == Some(requester)).count()
     }
 
-    fn entry(&self, id: u64) -> Option<&Entry> {
+    fn entry(&self, id: u64) -> Option<&Entry<Q, A>> {
         self.entries.iter().find(|entry| entry.id == id)
     }
 

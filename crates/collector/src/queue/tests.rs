@@ -1,6 +1,9 @@
 //! Turns, places and limits: the many questions of one requester do not keep the few of another waiting.
 
 use super::*;
+use wukong_core::long_term::{Answer, Times, VmSelection};
+
+type Past = (VmSelection, Times);
 
 const A: Requester = Requester::Viewer(1);
 const B: Requester = Requester::Viewer(2);
@@ -11,23 +14,28 @@ fn of(instance: &str) -> VmSelection {
     VmSelection::One { namespace: "a".into(), instance: instance.into(), claims: Vec::new() }
 }
 
-fn shared() -> (Arc<Shared>, Questions) {
-    let shared = Arc::new(Shared::default());
-    (shared.clone(), Questions(shared))
+fn shared() -> (Arc<Shared<Past, Answer>>, Questions<Past, Answer>) {
+    let (asker, questions) = queue();
+    (asker.0, questions)
 }
 
-fn ask(shared: &Shared, requester: Requester, instance: &str) -> Result<Ticket, Full> {
-    shared.ask(requester, of(instance), TIMES)
+fn ask(shared: &Shared<Past, Answer>, requester: Requester, instance: &str) -> Result<Ticket<Answer>, Full> {
+    shared.ask(requester, (of(instance), TIMES))
 }
 
 /// Asks `count` different questions of one requester.
-fn ask_many(shared: &Shared, requester: Requester, name: &str, count: usize) -> Vec<Ticket> {
+fn ask_many(
+    shared: &Shared<Past, Answer>,
+    requester: Requester,
+    name: &str,
+    count: usize,
+) -> Vec<Ticket<Answer>> {
     let asked = (0..count).map(|n| ask(shared, requester, &format!("{name}{n}")));
     asked.collect::<Result<_, _>>().unwrap()
 }
 
 /// Everything that may start now, by requester and instance. The questions stay under way as long as the result lives.
-fn start_all(questions: &mut Questions) -> Vec<Question> {
+fn start_all(questions: &mut Questions<Past, Answer>) -> Vec<Question<Past, Answer>> {
     let mut started = Vec::new();
     loop {
         // The lock is not held while the question is put together.
@@ -37,8 +45,8 @@ fn start_all(questions: &mut Questions) -> Vec<Question> {
     }
 }
 
-fn names(questions: &[Question]) -> Vec<&str> {
-    let name = |question: &'_ Question| match &question.of {
+fn names(questions: &[Question<Past, Answer>]) -> Vec<&str> {
+    let name = |question: &'_ Question<Past, Answer>| match &question.about.0 {
         VmSelection::One { instance, .. } => instance.clone(),
         VmSelection::All(_) => "all".to_owned(),
     };
@@ -74,9 +82,9 @@ fn turns_go_round_and_first_to_those_with_the_fewest_under_way() {
 #[test]
 fn the_backfill_and_viewers_take_no_place_of_each_other() {
     let (shared, mut questions) = shared();
-    let _all = shared.ask(Requester::Backfill, VmSelection::All(Arc::default()), TIMES).unwrap();
+    let _all = shared.ask(Requester::Backfill, (VmSelection::All(Arc::default()), TIMES)).unwrap();
     let _later = shared
-        .ask(Requester::Backfill, VmSelection::All(Arc::default()), Times { count: 2, ..TIMES })
+        .ask(Requester::Backfill, (VmSelection::All(Arc::default()), Times { count: 2, ..TIMES }))
         .unwrap();
     let _viewers: Vec<_> =
         (0..6).map(|n| ask(&shared, Requester::Viewer(n), &format!("v{n}")).unwrap()).collect();
@@ -149,7 +157,7 @@ async fn a_question_without_an_answer_ends_and_frees_its_place() {
 #[tokio::test]
 async fn a_question_starts_as_soon_as_it_is_asked_or_a_place_is_free() {
     let (shared, mut questions) = shared();
-    let asked = tokio::spawn(async move { questions.next().await.of });
+    let asked = tokio::spawn(async move { questions.next().await.about.0 });
     tokio::task::yield_now().await;
     let _ticket = ask(&shared, A, "a").unwrap();
     assert_eq!(asked.await.unwrap(), of("a"));
