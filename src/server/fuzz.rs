@@ -10,11 +10,12 @@ use model::{format, quantity::Quantity, query::Query};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("quantity", quantity),
     ("summary", collector::fuzz::summary),
     ("pod_metrics", collector::fuzz::pod_metrics),
     ("prometheus", collector::fuzz::prometheus),
+    ("events", collector::fuzz::events),
     ("filesystems", collector::fuzz::filesystems),
     ("virt_handler", collector::fuzz::virt_handler),
     ("kubeconfig", collector::fuzz::kubeconfig),

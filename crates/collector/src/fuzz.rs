@@ -7,7 +7,7 @@ use kube::config::Kubeconfig;
 
 use super::{
     connect::{ConnectError, Context, KubeconfigLocation},
-    guest_agent, kubelet, metrics_api,
+    events, guest_agent, kubelet, metrics_api,
     prometheus::{
         self,
         identity::{NameLabel, Scope},
@@ -17,6 +17,7 @@ use super::{
 use crate::k8s::text::is_identifier;
 use model::{Millis, activity::MigrationProgress};
 use wukong_core::{
+    events::{EventFacts, EventLog, EventsQuery, MOST, ObjectKind},
     long_term::{LongTermAnswer, RecordedSeries, Times},
     observation::{
         ContainerUsage, DriveCounters, Filesystem, GuestCounters, GuestFacts, GuestMemory, GuestsFacts,
@@ -35,7 +36,8 @@ const OURS: &str = "prod";
 pub type Reader = (&'static str, fn(&[u8]) -> bool);
 
 /// The fuzz targets.
-pub const READERS: [Reader; 6] = [
+pub const READERS: [Reader; 7] = [
+    ("events", |data| events::decode(data).is_some()),
     ("summary", |data| kubelet::answer::decode(data, None).is_some()),
     ("pod_metrics", |data| metrics_api::decode(data).is_some()),
     ("prometheus", |data| claims(data, &Scope::default()).is_some()),
@@ -124,6 +126,30 @@ fn instance(sample: &InstanceSample) {
 fn check_series(values: &RecordedSeries, count: usize) {
     assert_eq!(values.len(), count);
     values.iter().copied().for_each(credible);
+}
+
+/// Checks the facts of a list of Events, and what is kept of them.
+pub fn events(data: &[u8]) {
+    let facts = events::decode(data).unwrap_or_default();
+    let asked = facts.first().map(|facts| (ObjectKind::Pod, facts.event.object.name.to_string()));
+    let (namespace, objects) = (OURS.to_owned(), asked.into_iter().collect());
+    let mut log =
+        EventLog::new(EventsQuery { namespace, vm_name: "web".into(), objects, had_former_pod: false });
+    for EventFacts { namespace, api_version, event } in facts.clone() {
+        assert!(
+            [&*namespace, &*api_version, &*event.object.kind, &*event.object.name]
+                .into_iter()
+                .all(is_identifier)
+        );
+        assert!(event.count > 0 && [event.first, event.last].into_iter().flatten().all(|time| time > 0));
+        let texts = [(&event.reason, 80), (&event.message, 300), (&event.component, 80)];
+        assert!(texts.into_iter().all(|(text, most)| text.chars().count() <= most), "{event:?}");
+        log.add(EventFacts { namespace, api_version, event });
+    }
+    let kept = log.into_events(None, NOW).events;
+    assert!(kept.len() <= facts.len().min(MOST));
+    assert!(kept.iter().all(|event| &*event.object.kind == "Pod"));
+    assert!(kept.is_sorted_by(|a, b| a.last >= b.last));
 }
 
 /// Checks the facts of a guest agent's answer.

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 mod connect;
 mod error;
+pub mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod guest_agent;

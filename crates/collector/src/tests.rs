@@ -39,6 +39,7 @@ mod bindings;
 mod ceph;
 mod connect;
 mod credentials;
+mod events;
 mod guests;
 mod identity_provider;
 mod kubelets;

@@ -18,6 +18,7 @@ pub mod details;
 mod dirty;
 mod disk_content;
 mod disk_owner;
+pub mod events;
 mod fix;
 pub mod frame;
 pub mod groups;
@@ -59,6 +60,7 @@ mod sums;
 mod targets;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod touched;
 mod tracked_names;
 mod usage;

@@ -207,6 +207,11 @@ pub(super) fn cut_prefix(vm_name: &str) -> String {
     prefix
 }
 
+/// Returns whether this is the name of a launcher pod with this generated prefix.
+pub(super) fn is_generated_from(name: &str, prefix: &str) -> bool {
+    generated_prefix(name) == Some(prefix)
+}
+
 /// Returns a launcher pod's name without its five random characters.
 pub(super) fn generated_prefix(name: &str) -> Option<&str> {
     let at = name.len().checked_sub(RANDOM_SUFFIX)?;

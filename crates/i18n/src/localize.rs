@@ -5,11 +5,12 @@ use super::{Lang, Render};
 use model::{
     activity::{Activity, GuestActivity, Part},
     details::VmDetails,
+    events::{Entry, Timeline, VmEvents},
     figure::{Figure, Missing},
     groups::GroupsView,
     message::Message,
     source::SourceHealth,
-    view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
+    view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
     vm::{Reading, Usage, Vm, VmSummary, Volume},
     vm_health::{Problem, VmHealth},
 };
@@ -171,6 +172,28 @@ impl Localize for VmDetails {
     }
 }
 
+impl Localize for VmEvents {
+    fn localize(&mut self, lang: Lang) {
+        self.gap.localize(lang);
+    }
+}
+
+impl Localize for Entry {
+    fn localize(&mut self, lang: Lang) {
+        self.title.localize(lang);
+        self.text.localize(lang);
+    }
+}
+
+impl Localize for Timeline {
+    fn localize(&mut self, lang: Lang) {
+        self.restart.localize(lang);
+        self.entries.localize(lang);
+        self.gaps.localize(lang);
+        self.note.localize(lang);
+    }
+}
+
 impl Localize for SourceHealth {
     fn localize(&mut self, lang: Lang) {
         self.error.localize(lang);
@@ -207,6 +230,13 @@ impl Localize for HistoryView {
         if let Some(vm_history) = &mut self.history {
             vm_history.history.lacks.localize(lang);
         }
+    }
+}
+
+impl Localize for TimelineView {
+    fn localize(&mut self, lang: Lang) {
+        self.frame.localize(lang);
+        self.timeline.localize(lang);
     }
 }
 

@@ -7,6 +7,7 @@ pub mod activity_history;
 pub mod bad_param;
 pub mod delta;
 pub mod details;
+pub mod events;
 pub mod figure;
 pub mod format;
 pub mod groups;

@@ -8,6 +8,7 @@ use super::{
     Millis,
     activity::ActivityRow,
     details::VmDetails,
+    events::Timeline,
     history::{History, Sparklines},
     insight::{Hints, Insight, InsightQuery, InsightTotals},
     query::Query,
@@ -104,6 +105,14 @@ pub struct HistoryView {
     pub frame: Frame,
     /// `None` if the VM is not known.
     pub history: Option<VmHistory>,
+}
+
+/// The timeline of one VM, for its page. `frame.refresh` is how often it is worth asking again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineView {
+    pub frame: Frame,
+    /// `None` if the VM is not known.
+    pub timeline: Option<Timeline>,
 }
 
 /// A VM's history, and what it suggests.

@@ -1,10 +1,11 @@
-//! `v1`: pods of launchers and of virt-handler, PersistentVolumeClaims and nodes.
+//! `v1`: pods of launchers and of virt-handler, PersistentVolumeClaims, nodes and Events.
 
 use serde::Deserialize;
 
 use super::{
     kubevirt::Condition,
-    lenient::{Amount, Flag, Identifier, List, Obj, Scalar},
+    lenient::{Amount, Flag, Identifier, List, Obj, ReadableText, Scalar},
+    meta::Metadata,
 };
 
 /// The spec of a pod.
@@ -132,4 +133,48 @@ pub struct NodeStatus {
 pub struct Allocatable {
     pub cpu: Scalar,
     pub memory: Scalar,
+}
+
+/// An Event. Those of the newer API, `events.k8s.io`, have `eventTime` and `series` instead of the count and the times;
+/// both APIs return both kinds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Event {
+    pub metadata: Obj<Metadata>,
+    pub involved_object: Obj<InvolvedObject>,
+    pub reason: ReadableText<80>,
+    pub message: ReadableText<300>,
+    /// `Normal` or `Warning`.
+    pub r#type: Identifier,
+    pub count: Amount,
+    pub first_timestamp: Identifier,
+    pub last_timestamp: Identifier,
+    pub event_time: Identifier,
+    pub series: Obj<EventSeries>,
+    pub source: Obj<EventSource>,
+    pub reporting_component: ReadableText<80>,
+}
+
+/// The object that an Event is about.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct InvolvedObject {
+    pub api_version: Identifier,
+    pub kind: Identifier,
+    pub namespace: Identifier,
+    pub name: Identifier,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EventSeries {
+    pub count: Amount,
+    pub last_observed_time: Identifier,
+}
+
+/// Who reported an Event of the older API.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EventSource {
+    pub component: ReadableText<80>,
 }

@@ -5,6 +5,7 @@ mod activity;
 mod clocks;
 mod delta;
 mod details;
+mod events;
 mod groups;
 mod guests;
 mod health;
