@@ -1,5 +1,5 @@
 //! Server functions: the calls by which pages, in the browser and on the server, read views. Each body makes
-//! one call to [`PageData`], which costs the cluster nothing.
+//! one call to [`PageData`].
 //!
 //! Arguments are the query string of a GET, answers are postcard: serde_json would cost the browser's half
 //! 20 kB.
@@ -17,7 +17,7 @@ use model::{
     bad_param::BadParam,
     groups::GroupsView,
     map::MapNames,
-    view::{HistoryView, HomeView, InsightsView, SourcesView, VmView},
+    view::{HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
 #[cfg(feature = "ssr")]
 use model::{groups::GroupsQuery, history::Span, insight::InsightQuery, query::Query};
@@ -61,8 +61,10 @@ pub trait PageData: Send + Sync {
     fn map_names(&self, query: &Query, group: &str, block: u32) -> MapNames;
     fn groups(&self, query: &GroupsQuery) -> GroupsView;
     fn vm(&self, namespace: &str, name: &str) -> VmView;
-    /// Returns the VM's history. The only view that may have to wait, for Prometheus.
+    /// Returns the VM's history, for which it may have to wait for Prometheus.
     fn history<'a>(&'a self, namespace: &'a str, name: &'a str, span: Span) -> BoxFuture<'a, HistoryView>;
+    /// Returns the VM's timeline, with the Events that are known, or after a wait if `wait` is set.
+    fn timeline<'a>(&'a self, namespace: &'a str, name: &'a str, wait: bool) -> BoxFuture<'a, TimelineView>;
     fn insights(&self, query: &InsightQuery) -> InsightsView;
     fn sources(&self) -> SourcesView;
     /// Returns who is signed in. `None` on a server without sign-in.
@@ -147,8 +149,7 @@ pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
     Ok(request::page_data()?.vm(&namespace, &name))
 }
 
-/// Returns the history of one VM over a span of `1h`, `24h`, `7d` or `30d`. The only function that may have
-/// to wait, for Prometheus.
+/// Returns the history of one VM over a span of `1h`, `24h`, `7d` or `30d`. It may have to wait for Prometheus.
 #[server(name = GetHistory, prefix = "/fn", endpoint = "history", input = GetUrl, output = Postcard)]
 pub async fn history(
     namespace: String,
@@ -158,6 +159,18 @@ pub async fn history(
     request::check_vm(&namespace, &name)?;
     let span = request::span(&span)?;
     Ok(request::page_data()?.history(&namespace, &name, span).await)
+}
+
+/// Returns the timeline of one VM. With `wait` it waits a little for the VM's Events, which are listed now; without, they
+/// are those that were listed before.
+#[server(name = GetTimeline, prefix = "/fn", endpoint = "timeline", input = GetUrl, output = Postcard)]
+pub async fn timeline(
+    namespace: String,
+    name: String,
+    #[server(default)] wait: bool,
+) -> Result<TimelineView, Failure> {
+    request::check_vm(&namespace, &name)?;
+    Ok(request::page_data()?.timeline(&namespace, &name, wait).await)
 }
 
 /// Returns the list of findings from the VMs' histories. `query` is the query string of the page's address.

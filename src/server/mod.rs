@@ -40,6 +40,7 @@ use self::{
         history::HistoryReader,
         reader::Reader,
         sign_in::{SessionKeys, SignIn, auth_proxy::AuthProxy, oidc::Oidc},
+        vm_events::EventsReader,
     },
     pipeline::{
         backfill::HistoryBackfill,
@@ -52,6 +53,7 @@ use collector::{
     access::Reviewer,
     client::{self, Cluster},
     config::CollectConfig,
+    events::{EventLists, events_queue},
     follow_bindings,
     identity_provider::IdentityProvider,
     long_term::LongTermHistory,
@@ -128,8 +130,11 @@ impl Server {
         });
         let observations = mpsc::channel(OBSERVATIONS);
         let observer = observations.0.clone();
+        let event_lists = EventLists::new(&self.cluster);
         let mut pipeline =
             start_recording(self.cluster, &self.collect, observations, snapshots, history.clone(), &shutdown);
+        let (asker, questions) = events_queue();
+        pipeline.spawn(event_lists.run(questions, shutdown.clone()));
         let histories =
             start_history(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
         let sign_in = reviewer.map(|reviewer| {
@@ -146,7 +151,9 @@ impl Server {
         if let Some(tls) = &self.tls {
             pipeline.spawn(tls.clone().follow(shutdown.clone()));
         }
-        let reader = Reader::new(reader, self.identity, clock::now).with_history(histories);
+        let reader = Reader::new(reader, self.identity, clock::now)
+            .with_history(histories)
+            .with_events(EventsReader::new(asker));
         let address = listener.local_addr().context("the listener has no address")?;
         let threads = RenderThreads::start().context("cannot start threads")?;
         let limits = WorkLimits::default().on(&threads);

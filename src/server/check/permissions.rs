@@ -18,6 +18,8 @@ const AT_ONCE: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Source(SourceId),
+    /// To show what happened to a VM on its page.
+    Events,
     /// To know whose Kubernetes token it is.
     TokenSignIn,
     /// To know what those who sign in may see.
@@ -60,7 +62,7 @@ const fn needed_for(purpose: Purpose, verbs: &'static [&'static str], group: &'s
     Permission { purpose, verbs, group, resource: "", subresource: "", name: "", namespaced: true }
 }
 
-const NEEDED: [Permission; 18] = [
+const NEEDED: [Permission; 19] = [
     Permission { resource: "wukongs", ..needed(SourceId::Wukongs, FOLLOW, "vm.novasphere.dev") },
     Permission { resource: "virtualmachines", ..needed(SourceId::VirtualMachines, FOLLOW, "kubevirt.io") },
     Permission { resource: "virtualmachineinstances", ..needed(SourceId::Instances, FOLLOW, "kubevirt.io") },
@@ -68,6 +70,7 @@ const NEEDED: [Permission; 18] = [
         resource: "virtualmachineinstancemigrations",
         ..needed(SourceId::Migrations, FOLLOW, "kubevirt.io")
     },
+    Permission { resource: "events", ..needed_for(Purpose::Events, &["list"], "") },
     Permission { resource: "pods", ..needed(SourceId::Pods, FOLLOW, "") },
     Permission { resource: "persistentvolumeclaims", ..needed(SourceId::Claims, FOLLOW, "") },
     Permission {
@@ -187,6 +190,7 @@ pub fn all_questions(config: &CollectConfig, modes: &SignInModes) -> Vec<Permiss
             }
         }
         Purpose::Source(id) => !SourceId::DISK.contains(&id) || disk_sources.contains(&id),
+        Purpose::Events => true,
         Purpose::TokenSignIn => modes.has(SignInMode::Token),
         Purpose::SignIn | Purpose::SignInHints => !modes.is_none(),
     };

@@ -52,7 +52,7 @@ pub struct Report {
 const LEAST_SKEW: i64 = 60_000;
 const SIGN_IN_FIX: &str = "Without it, nobody can sign in. Grant it: each rbac.yaml in deploy/ has the rule. \
     tokenreviews are cluster-scoped: only a ClusterRole can grant them, as in deploy/cluster.";
-const HINTS_FIX: &str = "Grant it if this matters: each rbac.yaml in deploy/ has the rule.";
+const OPTIONAL_FIX: &str = "Grant it if this matters: each rbac.yaml in deploy/ has the rule.";
 const CONNECTION: &str = "connection";
 const API: &str = "kubernetes-api";
 const PERMISSIONS: &str = "permissions";
@@ -123,12 +123,15 @@ impl Report {
                     Verdict::Unused,
                     "denied; namespaces appear later after a sign-in or a change".to_owned(),
                 ),
+                Ok(false) if answer.purpose == Purpose::Events => {
+                    (Verdict::Unused, "denied; a VM's page does not list its events".to_owned())
+                }
                 Ok(false) => (Verdict::Missing, "denied".to_owned()),
                 Err(why) => (Verdict::Missing, why.clone()),
             };
             let fix = match (verdict, answer.purpose) {
                 (Verdict::Missing, Purpose::TokenSignIn | Purpose::SignIn) => SIGN_IN_FIX,
-                (_, Purpose::SignInHints) if answer.allowed != Ok(true) => HINTS_FIX,
+                (_, Purpose::SignInHints | Purpose::Events) if answer.allowed != Ok(true) => OPTIONAL_FIX,
                 (Verdict::Missing, _) => "Grant it: README.md has a table of the tiers in deploy/.",
                 _ => "",
             };

@@ -214,7 +214,7 @@ fn sign_in_has_its_permissions_within_the_namespaces_that_are_served() {
 }
 
 #[test]
-fn sign_in_needs_reviews_and_does_without_bindings() {
+fn sign_in_needs_reviews_and_does_without_bindings_and_events() {
     for (purpose, allowed, ok, verdict, has_fix) in [
         (Purpose::TokenSignIn, Ok(false), false, Verdict::Missing, true),
         (Purpose::SignIn, Ok(true), true, Verdict::Ok, false),
@@ -222,6 +222,9 @@ fn sign_in_needs_reviews_and_does_without_bindings() {
         (Purpose::SignInHints, Ok(true), true, Verdict::Ok, false),
         (Purpose::SignInHints, Ok(false), true, Verdict::Unused, true),
         (Purpose::SignInHints, Err("503".to_owned()), false, Verdict::Missing, true),
+        (Purpose::Events, Ok(true), true, Verdict::Ok, false),
+        (Purpose::Events, Ok(false), true, Verdict::Unused, true),
+        (Purpose::Events, Err("503".to_owned()), false, Verdict::Missing, true),
     ] {
         let mut report = well();
         report.permissions(vec![PermissionReview { purpose, what: "list x".into(), allowed }]);

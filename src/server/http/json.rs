@@ -9,11 +9,13 @@ use self::{
     activity::ActivityJson,
     details::{DetailsJson, SystemJson},
     figure::{FigureJson, MissingJson, Of, SampleJson},
+    vm_events::EventsJson,
 };
 use i18n::Render;
 use model::{
     Millis,
     details::VmDetails,
+    events::VmEvents,
     figure::{Missing, Sample},
     reason::Reason,
     vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
@@ -28,6 +30,7 @@ mod figure;
 mod groups;
 mod history;
 mod totals;
+mod vm_events;
 
 pub use groups::GroupsJson;
 pub use history::{HistoryJson, InsightsJson};
@@ -102,6 +105,8 @@ pub struct VmJson<'a> {
     /// Only if one VM is asked for: lists would be half as large again.
     #[serde(flatten)]
     details: Option<DetailsJson<'a>>,
+    #[serde(flatten)]
+    events: Option<EventsJson<'a>>,
 }
 
 impl<'a> VmJson<'a> {
@@ -138,7 +143,13 @@ impl<'a> VmJson<'a> {
             volumes: vm.volumes.iter().map(VolumeJson::new).collect(),
             guest: GuestJson::new(&vm.guest),
             details: None,
+            events: None,
         }
+    }
+
+    /// The same with its Events, which only an answer has that was asked for.
+    pub fn with_events(self, events: &'a VmEvents) -> Self {
+        Self { events: Some(EventsJson::new(events)), ..self }
     }
 
     /// The same with its details.

@@ -36,6 +36,7 @@ pub mod sign_in;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod vm_events;
 
 use axum::{
     Router, middleware,

@@ -1,7 +1,7 @@
 //! The views of one request, within its viewer's scope and in its language. `pages` provides them to
 //! components and server functions.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::http::request::Parts;
 use futures::{FutureExt, future::BoxFuture};
@@ -12,6 +12,7 @@ use super::{
     reader::Reader,
     sign_in::{SignedIn, Viewer},
     state::App,
+    vm_events::{EventsViewer, REQUEST_WAITS},
 };
 use crate::{
     server::config::SignInMode,
@@ -25,7 +26,7 @@ use model::{
     insight::InsightQuery,
     map::MapNames,
     query::Query,
-    view::{HistoryView, HomeView, InsightsView, SourcesView, VmView},
+    view::{HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
 use wukong_core::Scope;
 
@@ -84,6 +85,24 @@ impl PageData for RequestViews {
             match permit {
                 Some(permit) => permit.release_during(history).await,
                 None => history.await,
+            }
+            .localized(self.lang)
+        }
+        .boxed()
+    }
+
+    fn timeline<'a>(&'a self, namespace: &'a str, name: &'a str, wait: bool) -> BoxFuture<'a, TimelineView> {
+        let viewer = EventsViewer {
+            requester: self.requester,
+            rights: self.user.as_ref().map(|user| &user.rights),
+            waits: if wait { REQUEST_WAITS } else { Duration::ZERO },
+        };
+        let timeline = self.reader.timeline(viewer, &self.scope, namespace, name);
+        let permit = self.permit.as_ref().filter(|_| wait);
+        async move {
+            match permit {
+                Some(permit) => permit.release_during(timeline).await,
+                None => timeline.await,
             }
             .localized(self.lang)
         }

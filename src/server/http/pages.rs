@@ -14,7 +14,13 @@ use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prel
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
 use leptos_router::location::RequestUrl;
 
-use super::{address, history, layers, limits, page_data::RequestViews, sign_in::Viewer, state::App};
+use super::{
+    address, history, layers, limits,
+    page_data::RequestViews,
+    sign_in::Viewer,
+    state::App,
+    vm_events::{EventsViewer, PAGE_WAITS},
+};
 use crate::{
     app::{self, shell},
     server_fns::PageData,
@@ -51,12 +57,21 @@ async fn check(request: Request, next: Next) -> Response {
     }
 }
 
-/// Loads a long history before its page is rendered, since rendering does not wait. The page then finds the
-/// answer in memory.
+/// Loads a long history, and for a moment the Events, before their page is rendered, since rendering does not wait. The page
+/// then finds the answers in memory.
 async fn remember(State(app): State<App>, viewer: Viewer, request: Request, next: Next) -> Response {
-    if let Some((namespace, name, span)) = long_history(request.uri()) {
+    if let Some((namespace, name)) = address::vm_of_page(request.uri()) {
         let requester = history::requester(request.extensions());
-        app.reader.history(requester, viewer.scope(), &namespace, &name, span).await;
+        let rights = viewer.user().map(|user| &user.rights);
+        let events = EventsViewer { requester, rights, waits: PAGE_WAITS };
+        let timeline = app.reader.timeline(events, viewer.scope(), &namespace, &name);
+        match long_history(request.uri()) {
+            Some((_, _, span)) => {
+                let history = app.reader.history(requester, viewer.scope(), &namespace, &name, span);
+                tokio::join!(timeline, history);
+            }
+            None => drop(timeline.await),
+        }
     }
     next.run(request).await
 }

@@ -9,24 +9,32 @@ use tokio::sync::watch;
 use collector::long_term::Requester;
 use model::{
     Millis,
+    events::VmEvents,
     groups::{GroupsQuery, GroupsView},
     history::{Span, Sparklines},
     insight::InsightQuery,
     map::MapNames,
     query::Query,
-    view::{self as views, Facet, HistoryView, HomeView, InsightsView, SourcesView, VmView},
+    view::{self as views, Facet, HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
     vm::{Vm, VmSummary},
 };
 use wukong_core::{
     Scope, Snapshot, Visible,
+    details::details,
     frame::{Identity, frame},
-    groups, insight, view,
+    groups, insight, timeline, view,
 };
 
-use super::history::HistoryReader;
+use super::{
+    history::HistoryReader,
+    vm_events::{EventsReader, EventsViewer},
+};
 
 /// Longest time between two requests of a page for its chart, in milliseconds.
 const LONGEST_REFRESH: u32 = 300_000;
+/// Time between two requests of a page for its timeline, in milliseconds, and while Events are being read.
+const TIMELINE_REFRESH: u32 = 30_000;
+const PENDING_REFRESH: u32 = 3_000;
 
 /// Reads views from the newest snapshot. It is cheap to clone.
 #[derive(Clone)]
@@ -35,6 +43,7 @@ pub struct Reader {
     identity: Arc<Identity>,
     clock: fn() -> Millis,
     history: HistoryReader,
+    events: EventsReader,
     names: Arc<FilterNames>,
 }
 
@@ -62,6 +71,7 @@ impl Reader {
             identity: Arc::new(identity),
             clock,
             history: HistoryReader::none(),
+            events: EventsReader::default(),
             names: Arc::default(),
         }
     }
@@ -69,6 +79,11 @@ impl Reader {
     /// Returns the same reader with these histories.
     pub fn with_history(self, history: HistoryReader) -> Self {
         Self { history, ..self }
+    }
+
+    /// Returns the same reader with this reader of Events.
+    pub fn with_events(self, events: EventsReader) -> Self {
+        Self { events, ..self }
     }
 
     /// Returns what is visible of the newest snapshot.
@@ -151,6 +166,34 @@ impl Reader {
         let now = (self.clock)();
         let history = self.history.history(requester, vm, span, now).await;
         views::VmHistory { history, hints: insight::hints(vm, &self.history.store, now) }
+    }
+
+    /// Returns the timeline of a VM, which is `None` in the view if there is no such VM. Waits for Events as long as the
+    /// viewer does.
+    pub async fn timeline(
+        &self,
+        viewer: EventsViewer<'_>,
+        scope: &Scope,
+        namespace: &str,
+        name: &str,
+    ) -> TimelineView {
+        let visible = self.visible(scope);
+        let timeline = match view::find(&visible, namespace, name) {
+            Some(vm) => {
+                let events = self.events_of(viewer, vm).await;
+                Some(timeline::timeline(vm, &details(vm, visible.sources()), events))
+            }
+            None => None,
+        };
+        let frame = frame(&visible, &self.identity, (self.clock)());
+        let pending = timeline.as_ref().is_some_and(|timeline| timeline.pending);
+        let refresh = if pending { PENDING_REFRESH } else { TIMELINE_REFRESH };
+        TimelineView { frame: views::Frame { refresh, ..frame }, timeline }
+    }
+
+    /// Returns the Events of a VM. The caller has checked that the viewer may see the VM.
+    pub async fn events_of(&self, viewer: EventsViewer<'_>, vm: &Vm) -> VmEvents {
+        self.events.read(viewer, vm, (self.clock)()).await
     }
 
     /// Returns a page of the findings.

@@ -22,6 +22,7 @@ use super::{
     params::{self, QueryParams},
     sign_in::Viewer,
     state::App,
+    vm_events::{EventsViewer, REQUEST_WAITS},
 };
 use model::{
     groups::GroupsQuery,
@@ -50,12 +51,13 @@ pub async fn vms(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> 
 pub async fn vm(
     State(app): State<App>,
     viewer: Viewer,
+    extensions: Extensions,
     name: Result<Path<String>, PathRejection>,
     QueryParams(params): QueryParams,
 ) -> ApiResult<Response> {
     let name = vm_name(name)?;
     let namespace = params::namespace(&params)?;
-    one(&app, &viewer, &name, namespace.as_deref())
+    one(&app, &viewer, &extensions, &name, namespace.as_deref()).await
 }
 
 /// `GET /api/vms/{name}/history`, with `?span=`, `?namespace=` and `?figures=`.
@@ -91,10 +93,11 @@ pub async fn insights(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiRe
 pub async fn stats(
     State(app): State<App>,
     viewer: Viewer,
+    extensions: Extensions,
     QueryParams(params): QueryParams,
 ) -> ApiResult<Response> {
     match params::namespace(&params)? {
-        Some(namespace) => one(&app, &viewer, "stats", Some(&namespace)),
+        Some(namespace) => one(&app, &viewer, &extensions, "stats", Some(&namespace)).await,
         None => totals(State(app), viewer).await,
     }
 }
@@ -129,10 +132,27 @@ fn vm_name(name: Result<Path<String>, PathRejection>) -> ApiResult<String> {
     if is_dns_subdomain(&name) { Ok(name) } else { Err(ApiError::NoName) }
 }
 
-fn one(app: &App, viewer: &Viewer, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
+/// Answers for one VM, whose Events are waited for without the permit.
+async fn one(
+    app: &App,
+    viewer: &Viewer,
+    extensions: &Extensions,
+    name: &str,
+    namespace: Option<&str>,
+) -> ApiResult<Response> {
     let visible = app.reader.visible(viewer.scope());
     let vm = find(&visible, name, namespace)?;
-    Ok(fresh(&json::VmJson::with_details(vm, &details(vm, visible.sources()))))
+    let events = EventsViewer {
+        requester: history::requester(extensions),
+        rights: viewer.user().map(|user| &user.rights),
+        waits: REQUEST_WAITS,
+    };
+    let events = app.reader.events_of(events, vm);
+    let events = match extensions.get::<RenderPermit>() {
+        Some(permit) => permit.release_during(events).await,
+        None => events.await,
+    };
+    Ok(fresh(&json::VmJson::with_details(vm, &details(vm, visible.sources())).with_events(&events)))
 }
 
 /// Finds a VM. A Wukong precedes a VirtualMachine of the same name in the same namespace that it does not

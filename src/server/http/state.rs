@@ -84,6 +84,12 @@ impl App {
         Self { events, ..self }
     }
 
+    /// Returns the same state with another reader for pages and documents.
+    #[cfg(test)]
+    pub fn with_reader(self, reader: Reader) -> Self {
+        Self { reader, ..self }
+    }
+
     /// Returns the same state with other limits.
     pub fn with_limits(self, limits: WorkLimits) -> Self {
         Self { limits: Arc::new(limits), ..self }

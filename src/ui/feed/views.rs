@@ -13,7 +13,7 @@ use model::{
     history::Span,
     insight::InsightQuery,
     query::{Query, encode},
-    view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
+    view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
 
 /// A view that a server function returns.
@@ -114,6 +114,19 @@ impl View for HistoryView {
         ((namespace, name), span): &Self::Key,
     ) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
         server_fns::history(namespace.clone(), name.clone(), span.code().to_owned())
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl View for TimelineView {
+    type Key = (String, String);
+
+    /// The server renders what it knows; the browser asks for what it does not.
+    fn fetch((namespace, name): &Self::Key) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        server_fns::timeline(namespace.clone(), name.clone(), cfg!(not(feature = "ssr")))
     }
 
     fn frame(&self) -> &Frame {

@@ -287,3 +287,27 @@ fn a_vm_that_is_off_has_a_verdict_and_no_activity() {
             && said.contains("How to fix it")
     );
 }
+
+#[test]
+fn a_timeline_without_events_has_the_migrations() {
+    let mut vms = sample::vms();
+    let failed = model::details::Migration {
+        name: "evacuation-x7".into(),
+        phase: "Failed".into(),
+        source_node: "worker-01".into(),
+        target_node: "worker-02".into(),
+        created: NOW - 300_000,
+        started: Some(NOW - 290_000),
+        ended: Some(NOW - 200_000),
+        failure: "the target <pod> is gone".into(),
+    };
+    vms[0].migrations = vec![Arc::new(failed)];
+    let page = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()));
+    let section = page.part("id=\"timeline\"", "</ol>");
+    assert!(section.contains("class=\"warn\""), "{section}");
+    let shown = text(section);
+    assert!(shown.contains("The migration from worker-01 to worker-02 failed after 90 s"), "{shown}");
+    assert!(shown.contains("evacuation-x7 · the target &lt;pod&gt; is gone"), "{shown}");
+    assert!(shown.contains("the events of this VM are being read"), "{shown}");
+    assert!(!page.html.contains("No event, migration or start is known."));
+}

@@ -11,6 +11,7 @@ mod check;
 mod cost;
 mod credentials;
 mod direct;
+mod events;
 mod faults;
 mod figures;
 mod harness;

@@ -1,5 +1,5 @@
 //! The JSON of what only the answer about one VM has: its interfaces and drives with their rates, its guest's system,
-//! its conditions.
+//! its conditions and migrations.
 
 use serde::Serialize;
 

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 
 use crate::server::{
     config::HttpConfig,
-    http::{App, Assets, events::Pace, limits::WorkLimits, reader::Reader, router},
+    http::{App, Assets, events::Pace, limits::WorkLimits, reader::Reader, router, vm_events::EventsReader},
 };
 use model::{
     Millis,
@@ -96,6 +96,13 @@ impl Server {
     /// Returns the same server with this many bytes for event views.
     pub fn with_view_bytes(self, http: &HttpConfig, bytes: usize) -> Self {
         let app = self.app.with_view_bytes(http, bytes);
+        Self { router: router(app.clone()), app, snapshots: self.snapshots }
+    }
+
+    /// Returns the same server with this reader of Events.
+    pub fn with_events(self, events: EventsReader) -> Self {
+        let reader = self.app.reader.clone().with_events(events);
+        let app = self.app.with_reader(reader);
         Self { router: router(app.clone()), app, snapshots: self.snapshots }
     }
 

@@ -20,4 +20,5 @@ mod query;
 pub(crate) mod sign_in;
 mod slow_readers;
 mod tls;
+mod vm_events;
 mod vms;

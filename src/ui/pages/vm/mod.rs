@@ -5,6 +5,7 @@ mod amounts;
 mod devices;
 mod figures;
 mod guest;
+mod timeline;
 mod unknown;
 mod verdict;
 mod volumes;
@@ -45,9 +46,10 @@ use model::{
     history::Span,
     name::check_vm,
     query::Query,
-    view::{HistoryView, VmView},
+    view::{HistoryView, TimelineView, VmView},
     vm::{Status, Vm},
 };
+use timeline::{restart_notice, timeline_section};
 use unknown::all_unknown;
 use verdict::verdict;
 use volumes::volumes;
@@ -71,6 +73,7 @@ impl LazyRoute for VmRoute {
         let valid_key = move || Some(key()).filter(|(namespace, name)| check_vm(namespace, name).is_ok());
         let feed = Feed::<VmView>::follow(valid_key);
         let history = Feed::<HistoryView>::follow(move || Some((valid_key()?, span.get().ok()?)));
+        let timeline = Feed::<TimelineView>::follow(valid_key);
         let state = Memo::new(move |_| {
             if valid_key().is_none() {
                 return Shown::NoVm;
@@ -94,7 +97,7 @@ impl LazyRoute for VmRoute {
             {title(title_text)}
             {move || match (span.get(), state.get()) {
                 (Err(bad), _) => EitherOf4::A(bad_query(bad)),
-                (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, span)),
+                (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, timeline, span)),
                 (_, Shown::NoVm) => {
                     let (namespace, name) = key();
                     EitherOf4::C(no_vm(namespace, name))
@@ -118,10 +121,16 @@ fn pair((namespace, name): &(String, String)) -> (&str, &str) {
     (namespace, name)
 }
 
-/// The charts are redrawn when there is a new point; the rest of the page each second, for its ages.
-fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl IntoView {
+/// The charts are redrawn when there is a new point, the timeline when there is news; the rest of the page each second, for its ages.
+fn page(
+    feed: Feed<VmView>,
+    history: Feed<HistoryView>,
+    timeline: Feed<TimelineView>,
+    span: Span,
+) -> impl IntoView {
     view! {
         {move || feed.draw(|view| view.vm.as_ref().map(|vm| (head(vm), verdict(vm, &view.details, &view.health))))}
+        {restart_notice(timeline)}
         {ticking(
             feed,
             |vm, details, now| {
@@ -140,6 +149,14 @@ fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl Into
                     {volumes(vm, now)}
                     {drives(&details.drives)}
                     {interfaces(vm, &details.interfaces)}
+                }
+            },
+        )}
+        {timeline_section(timeline)}
+        {ticking(
+            feed,
+            |vm, details, now| {
+                view! {
                     {guest(&vm.guest, details, now)}
                     {why(vm, &all_unknown(vm, details), now)}
                     {disks(&vm.disks)}

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
+    lists::answer_lists,
     objects::{KINDS, NAMESPACES, NOW, namespace},
     routes::Ask,
     scan::{Facts, plain},
@@ -38,9 +39,13 @@ use crate::server::{
                 },
             },
         },
+        vm_events::EventsReader,
     },
 };
-use collector::long_term::{LongTermHistory, PastQuery, Question, Questions};
+use collector::{
+    events::events_queue,
+    long_term::{LongTermHistory, PastQuery, Question, Questions},
+};
 use model::{
     reason::Reason,
     vm::{Kind, Status},
@@ -67,13 +72,15 @@ pub fn users(rng: &mut StdRng) -> Vec<User> {
         namespaces.iter().flat_map(|id| KINDS.map(|kind| (*id, kind))).collect::<Vec<_>>()
     };
     let some = (0..NAMESPACES).filter(|_| rng.random_bool(0.5)).collect::<Vec<_>>();
+    let events =
+        |of: &[usize], user: User| User { rights: Rights { events: of.to_vec(), ..user.rights }, ..user };
     let user = |name, everywhere: &[Kind], places, nodes| User {
         name,
-        rights: Rights { everywhere: everywhere.to_vec(), places, nodes },
+        rights: Rights { everywhere: everywhere.to_vec(), places, nodes, events: vec![] },
     };
     vec![
         User { name: "administrator", rights: Rights::everything() },
-        user("tenant", &[], all(&[0, 1]), false),
+        events(&[0], user("tenant", &[], all(&[0, 1]), false)),
         user("nobody", &[], vec![], false),
         user(
             "picky",
@@ -86,10 +93,10 @@ pub fn users(rng: &mut StdRng) -> Vec<User> {
             ],
             false,
         ),
-        user("viewer-of-vms", &KINDS, vec![], false),
-        user("viewer-of-nodes", &[], vec![], true),
-        user("viewer-of-wukongs", &[Kind::Wukong], all(&[4]), true),
-        user("somebody", &[], all(&some), rng.random_bool(0.5)),
+        events(&[2, 3, 5], user("viewer-of-vms", &KINDS, vec![], false)),
+        events(&[0, 1, 2, 3, 4, 5, 6], user("viewer-of-nodes", &[], vec![], true)),
+        events(&[1, 4], user("viewer-of-wukongs", &[Kind::Wukong], all(&[4]), true)),
+        events(&[0, 2, 4, 6], user("somebody", &[], all(&some), rng.random_bool(0.5))),
     ]
 }
 
@@ -113,6 +120,8 @@ pub struct Cluster {
     pub hidden: Vec<Facts>,
     /// The instances that the long_term was asked about.
     pub asked: Arc<Mutex<BTreeSet<String>>>,
+    /// The instances whose Events were listed.
+    pub listed: Arc<Mutex<BTreeSet<String>>>,
     sessions: Vec<(&'static str, String)>,
     _findings: watch::Sender<Arc<Findings>>,
 }
@@ -203,10 +212,14 @@ impl Cluster {
         let (long_term, questions) = LongTermHistory::new();
         let asked = Arc::<Mutex<_>>::default();
         tokio::spawn(answer_questions(questions, asked.clone()));
+        let (lists, questions) = events_queue();
+        let listed = Arc::<Mutex<_>>::default();
+        tokio::spawn(answer_lists(questions, world.clone(), listed.clone()));
         let (snapshots, newest) = watch::channel(Arc::new(snapshot));
         let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
         let reader = Reader::new(newest, identity, || NOW);
         let reader = reader.with_history(HistoryReader::new(store, receiver, Some(long_term)));
+        let reader = reader.with_events(EventsReader::new(lists));
         let app = App::new(reader, site(), &HttpConfig::default());
         let provider = FakeProvider::new(SigningKey::ecdsa());
         let (config, _secret) =
@@ -214,7 +227,7 @@ impl Cluster {
         let server = Server { router: router(app.clone()), app, snapshots };
         let gated = way.serve(server, &provider, &config);
         let (hidden, sessions) = (Vec::new(), Vec::new());
-        let mut cluster = Self { way, gated, hidden, asked, sessions, _findings: findings };
+        let mut cluster = Self { way, gated, hidden, asked, listed, sessions, _findings: findings };
         for user in users {
             cluster.admit(user, &provider).await;
         }
@@ -240,6 +253,9 @@ impl Cluster {
         }
         if rights.nodes {
             kubernetes.allow(name, "", ReviewedResource::Nodes);
+        }
+        for id in &rights.events {
+            kubernetes.allow(name, &namespace(*id), ReviewedResource::Events);
         }
         let session = match self.way {
             Way::Token => self.gated.sign_in(name).await,

@@ -7,6 +7,7 @@
 //! - *model*: it says what the test computes from its own list of the user's VMs.
 
 mod cluster;
+mod lists;
 mod model;
 mod objects;
 mod routes;
@@ -69,8 +70,11 @@ async fn look(seed: u64, way: Way) {
     for (user, found) in users.iter().zip(found) {
         let allowed = world.facts(&user.rights);
         let mut missed = allowed.clone().without(&found);
-        // A node that holds no VM and takes none is shown nowhere.
-        missed.owners.retain(|owner| !owner.starts_with('k'));
+        // A node that holds no VM and takes none is shown nowhere; Events are shown only of the VMs that were asked for.
+        missed.owners.retain(|owner| !owner.starts_with(['k', 'e']));
+        if user.rights.sees_all() {
+            assert!(found.owners.iter().any(|owner| owner.starts_with('e')), "no Events are found");
+        }
         assert_eq!(missed.owners, BTreeSet::new(), "{} does not find these", user.name);
         assert!(missed.numbers.len() * 2 <= allowed.numbers.len(), "{} finds few numbers", user.name);
     }
@@ -205,7 +209,7 @@ async fn no_tag_of_another_scope_is_known() {
     assert!(vary.join(",").contains("cookie, authorization"), "{vary:?}");
 }
 
-/// A question to Prometheus about a VM is asked only for those who may see the VM.
+/// Prometheus and the API server are asked about a VM only for those who may see the VM, and its Events.
 #[tokio::test]
 async fn nobody_has_the_archive_asked_about_what_they_may_not_see() {
     let mut rng = StdRng::seed_from_u64(6);
@@ -224,4 +228,8 @@ async fn nobody_has_the_archive_asked_about_what_they_may_not_see() {
     }
     let seen: BTreeSet<String> = world.seen(&tenant.rights).into_iter().map(|vm| vm.vm_name).collect();
     assert_eq!(*cluster.asked.lock(), seen);
+    let with_events = world.rows.iter().filter(|row| tenant.rights.sees_events(row));
+    let with_events: BTreeSet<String> = with_events.map(|row| objects::vm(row).vm_name).collect();
+    assert!(!with_events.is_empty() && with_events.len() < seen.len());
+    assert_eq!(*cluster.listed.lock(), with_events, "Events of another namespace or VM");
 }

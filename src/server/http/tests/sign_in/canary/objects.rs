@@ -13,6 +13,7 @@ use i18n::msg;
 use model::{
     Millis,
     activity::{Activity, GuestActivity, MemoryUse, Origin, Part, Storage, Swap, Traffic},
+    events::VmEvents,
     figure::{Basis, Figure, Missing, Sample, Source, Unit},
     groups::Node,
     insight::{Filling, Finding, Insight, Sizing, Verdict, Window},
@@ -44,6 +45,8 @@ pub struct Row {
     pub salt: usize,
     /// Another step changes the VM's numbers and texts.
     pub step: usize,
+    /// Another salt makes other Events of it.
+    pub events_salt: usize,
 }
 
 /// Returns the mark of what `owner` names. No other text contains one.
@@ -69,6 +72,13 @@ pub fn name(row: &Row) -> String {
 
 fn owner(row: &Row) -> String {
     format!("v{}s{}", row.id, row.salt)
+}
+
+/// Returns the Events about a row's VM, with a mark of their own: who sees the VM need not see them.
+pub fn events(row: &Row) -> VmEvents {
+    let owner = format!("e{}s{}", row.id, row.events_salt);
+    let mut make = Maker::new(&owner, 700_000 + row.id * 10 + row.events_salt, 0);
+    details::events(&mut make)
 }
 
 /// Numbers and texts of one object.

@@ -123,6 +123,8 @@ pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
         add("/vms/:namespace/:name", format!("/vms/{namespace}/{name}?span={span}"));
         add("/fn/vm", format!("/fn/vm?namespace={namespace}&name={name}"));
         add("/fn/history", format!("/fn/history?namespace={namespace}&name={name}&span={span}"));
+        // Without a wait, it has what others have asked for before.
+        add("/fn/timeline", format!("/fn/timeline?namespace={namespace}&name={name}&wait=true"));
         add("/api/vms/{name}", format!("/api/vms/{name}"));
         add("/api/vms/{name}", format!("/api/vms/{name}?namespace={namespace}"));
         let figures = "network,storage,latency,contention,guest-memory,volumes";

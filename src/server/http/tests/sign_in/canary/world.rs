@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
-    objects::{KINDS, NAMESPACES, NODES, NOW, Row, SHARED, finding, node, source, vm},
+    objects::{KINDS, NAMESPACES, NODES, NOW, Row, SHARED, events, finding, node, source, vm},
     scan::Facts,
 };
 use i18n::{Lang, Localize};
@@ -29,11 +29,18 @@ pub struct Rights {
     /// By namespace.
     pub places: Vec<(usize, Kind)>,
     pub nodes: bool,
+    /// The namespaces whose Events they may list.
+    pub events: Vec<usize>,
 }
 
 impl Rights {
     pub fn everything() -> Self {
-        Self { everywhere: KINDS.to_vec(), places: vec![], nodes: true }
+        Self { everywhere: KINDS.to_vec(), places: vec![], nodes: true, events: (0..NAMESPACES).collect() }
+    }
+
+    /// Returns whether the user may see the Events of a row's VM.
+    pub fn sees_events(&self, row: &Row) -> bool {
+        self.sees(row) && self.events.contains(&row.namespace)
     }
 
     pub fn sees(&self, row: &Row) -> bool {
@@ -64,6 +71,7 @@ impl CanaryCluster {
             shared: rng.random_bool(0.25).then(|| rng.random_range(0..SHARED)),
             salt: 0,
             step: 0,
+            events_salt: 0,
         };
         let mut rows: Vec<Row> = (0..rows).map(row).collect();
         let mut taken = BTreeSet::new();
@@ -79,12 +87,12 @@ impl CanaryCluster {
         let mut rows = Vec::new();
         for row in &self.rows {
             if rights.sees(row) {
-                rows.push(row.clone());
+                rows.push(Row { events_salt: usize::from(!rights.sees_events(row)), ..row.clone() });
                 continue;
             }
-            rows.push(Row { salt: 1, shared: None, ..row.clone() });
+            rows.push(Row { salt: 1, shared: None, events_salt: 1, ..row.clone() });
             if row.id % 2 == 0 {
-                rows.push(Row { salt: 2, shared: None, ..row.clone() });
+                rows.push(Row { salt: 2, shared: None, events_salt: 2, ..row.clone() });
             }
         }
         let nodes = if rights.nodes { self.nodes } else { 1 };
@@ -129,6 +137,9 @@ impl CanaryCluster {
             facts.add(&details(&vm, &[]).localized(Lang::English));
             facts.add(&amounts::row(&vm));
             facts.add(&vm.localized(Lang::English));
+        }
+        for row in self.rows.iter().filter(|row| rights.sees_events(row)) {
+            facts.add(&events(row));
         }
         let findings = self.findings().into_iter().filter(|(row, _)| rights.sees(row));
         findings.for_each(|(_, finding)| facts.add(&finding));
@@ -218,6 +229,9 @@ fn every_field_of_every_object_is_marked() {
         let details = details(&vm, &[]).localized(Lang::English);
         unmarked(&serde_json::to_value(details).unwrap(), "details", &mut found);
         unmarked(&serde_json::to_value(vm.localized(Lang::English)).unwrap(), "vm", &mut found);
+    }
+    for row in &world.rows {
+        unmarked(&serde_json::to_value(events(row)).unwrap(), "events", &mut found);
     }
     for source in world.source_states() {
         unmarked(&serde_json::to_value(source.localized(Lang::English)).unwrap(), "source", &mut found);

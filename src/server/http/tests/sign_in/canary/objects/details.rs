@@ -1,9 +1,10 @@
-//! What the instance of a VM says of its guest, and its migrations.
+//! What the instance of a VM says of its guest, its migrations, and its Events.
 
 use super::Maker;
 use model::{
     activity::MigrationProgress,
     details::{Condition, GuestSystem, Migration},
+    events::{Event, EventObject, VmEvents},
     instance::{Bus, DiskKind, InstanceDetails, InstanceDisk, InstanceInterface},
 };
 
@@ -65,6 +66,29 @@ pub fn migration(make: &mut Maker) -> Migration {
         started: Some(make.time()),
         ended: Some(make.time()),
         failure: make.text("migration-failure").into(),
+    }
+}
+
+/// Two Events, so that their order shows.
+pub fn events(make: &mut Maker) -> VmEvents {
+    VmEvents {
+        events: vec![event(make), event(make)],
+        left_out: make.count(),
+        gap: None,
+        read: Some(make.time()),
+    }
+}
+
+fn event(make: &mut Maker) -> Event {
+    Event {
+        warning: make.one_in(2),
+        reason: make.text("event-reason").into(),
+        message: make.text("event-message").into(),
+        count: make.count(),
+        first: Some(make.time()),
+        last: Some(make.time()),
+        object: EventObject { kind: make.text("event-kind").into(), name: make.text("event-object").into() },
+        component: make.text("event-component").into(),
     }
 }
 
