@@ -154,7 +154,8 @@ fn measured_web() -> Vm {
         memory: Ok(MemoryUse { used: 1 << 30, total: 4 << 30 }),
         swap: Err(Box::new(Reason::NotReported.into())),
         major_faults: Err(Box::new(Reason::NotReported.into())),
-        network: Ok(Traffic { receive: Rate(2_048_000), transmit: Rate(1_500) }),
+        network: Ok(Traffic { receive: Rate(2_048_000), transmit: Rate(1_500), uncounted: 0 }),
+        network_from: None,
         storage: Ok(Storage {
             read: operations(1),
             write: OperationRates { latency: None, ..operations(0) },

@@ -114,7 +114,7 @@ fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
 #[test]
 fn what_a_guest_did_is_asked_for_as_rates_over_a_step() {
     let scope = scope(None);
-    let queries = Queries { matchers: &[], scope: &scope };
+    let queries = Queries { matchers: &[], scope: &scope, nodes: &[] };
     let of = one("prod", "we\"b", &[]);
     let all = queries.activity_queries(&of, 1_800_000).unwrap();
     let place = r#"name="we\"b",namespace="prod""#;
@@ -265,7 +265,7 @@ proptest! {
         let trusted = ["kubevirt".to_owned(), "kube-system".to_owned()];
         let scope = scope(ours.as_deref());
         let matchers = [("cluster".to_owned(), value.clone())];
-        let activity = Queries { matchers: &matchers, scope: &scope }.activity_queries(&of, 60_000).unwrap();
+        let activity = Queries { matchers: &matchers, scope: &scope, nodes: &[] }.activity_queries(&of, 60_000).unwrap();
         let queries = queries.into_iter().chain(activity.iter().map(|query| (query, &own[0])));
         for (query, (label, values)) in queries {
             let selectors = read(query);

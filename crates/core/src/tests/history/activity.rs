@@ -3,7 +3,7 @@
 use super::*;
 use crate::tests::activity as handlers;
 use model::{
-    activity::{Activity, GuestActivity, MemoryUse, Part, Storage, Traffic},
+    activity::{Activity, GuestActivity, MemoryUse, Origin, Part, Storage, Traffic},
     activity_history::{ActivityFigure, AmountPoint},
     rates::{OperationRates, Rate},
 };
@@ -39,8 +39,9 @@ pub fn guest(at: Millis, window: u32, amount: u64) -> GuestActivity {
         network: if is_first {
             unknown()
         } else {
-            Ok(Traffic { receive: Rate(amount), transmit: Rate(amount * 2) })
+            Ok(Traffic { receive: Rate(amount), transmit: Rate(amount * 2), uncounted: 0 })
         },
+        network_from: None,
         storage: if is_first { unknown() } else { Ok(Storage { read: operations(3), write: operations(4) }) },
         contention: if is_first { unknown() } else { Ok((amount * 6) as u32) },
         migration: None,
@@ -141,6 +142,25 @@ fn what_is_missing_or_stale_is_a_gap() {
     let want = [kept(100), None, None, None, None, kept(200)];
     assert_eq!(points(&store, NetworkReceive, Span::Hour, 6, now), want);
     assert_eq!(points(&store, Contention, Span::Hour, 6, now).iter().flatten().count(), 2);
+}
+
+/// Where virt-handler is away, the kubelet may still count the traffic.
+#[test]
+fn traffic_of_another_source_is_recorded_as_its_own() {
+    let store = HistoryStore::default();
+    let kubelet = |at: Millis, stale: bool| {
+        let origin = Origin { source: Source::KubeletProxy, at, window_ms: 60_000, stale };
+        GuestActivity { stale: true, network_from: Some(origin), ..guest(START, 60, 100) }
+    };
+    record_guest(&store, guest(START, 60, 100), START);
+    record_guest(&store, kubelet(START + MINUTE, false), START + MINUTE);
+    record_guest(&store, kubelet(START + 2 * MINUTE, true), START + 2 * MINUTE);
+    let now = START + 2 * MINUTE;
+    assert_eq!(points(&store, NetworkReceive, Span::Hour, 3, now), [kept(100), kept(100), None]);
+    assert_eq!(points(&store, StorageRead, Span::Hour, 3, now), [kept(300), None, None]);
+    let history = store.history("u", &[], Span::Hour, now);
+    assert_eq!(history.activity[NetworkReceive as usize].source, Some(Source::KubeletProxy));
+    assert_eq!(history.activity[StorageRead as usize].source, Some(Source::VirtHandler));
 }
 
 /// Rates are means of the time between two samples, however far apart. Memory is of an instant.
