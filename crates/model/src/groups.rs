@@ -6,6 +6,7 @@ use core::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    Millis,
     bad_param::{BadParam, Expected},
     figure::ratio,
     name::is_dns_label,
@@ -140,6 +141,8 @@ pub struct Node {
     pub memory: Option<u64>,
     /// Condition `Ready`; `None` if it is unknown because the kubelet does not report, or was never set.
     pub ready: Option<bool>,
+    /// When `ready` last changed, if the node says.
+    pub ready_since: Option<Millis>,
     /// Cordoned: `spec.unschedulable`.
     pub unschedulable: bool,
     /// KubeVirt's label `kubevirt.io/schedulable`: VMs may be placed on the node.

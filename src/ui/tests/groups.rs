@@ -9,6 +9,7 @@ fn with_nodes() -> Snapshot {
         cpu: Some(cores * 1_000_000_000),
         memory: Some(gi << 30),
         ready: Some(name != "node-c"),
+        ready_since: None,
         unschedulable: name == "node-c",
         takes_vms: true,
     };

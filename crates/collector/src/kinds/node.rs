@@ -6,8 +6,9 @@ use crate::k8s::{
     kubevirt::Condition,
     lenient::Scalar,
     meta::Object,
+    time,
 };
-use model::{groups::Node, quantity::Quantity, source::SourceId};
+use model::{Millis, groups::Node, quantity::Quantity, source::SourceId};
 use wukong_core::observation::{Change, Key, Observation};
 
 /// Nodes.
@@ -33,6 +34,7 @@ impl Kind for Nodes {
                 .map(Quantity::units)
                 .filter(|bytes| *bytes < 1 << 63),
             ready: status.conditions.iter().find_map(ready),
+            ready_since: status.conditions.iter().find(|of| &*of.r#type == "Ready").and_then(since),
             unschedulable: object.spec.unschedulable.0,
             takes_vms: !meta.labels.schedulable.is_empty(),
         }
@@ -73,6 +75,10 @@ fn ready(condition: &Condition) -> Option<bool> {
     }
 }
 
+fn since(condition: &Condition) -> Option<Millis> {
+    time::rfc3339(&condition.last_transition_time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::read, *};
@@ -87,12 +93,13 @@ mod tests {
     #[test]
     fn a_node_says_what_it_can_allocate_and_whether_it_is_ready() {
         let status = r#"{"capacity": {"cpu": "64", "memory": "1Ki"}, "allocatable": {"cpu": "63500m", "memory": "251Ki"},
-            "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}]}"#;
+            "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:01Z"}]}"#;
         let want = Node {
             name: "n1".into(),
             cpu: Some(63_500_000_000),
             memory: Some(251 << 10),
             ready: Some(true),
+            ready_since: Some(1_767_225_601_000),
             unschedulable: true,
             takes_vms: true,
         };

@@ -20,6 +20,7 @@ fn server() -> Server {
             cpu: Some(4_000_000_000),
             memory: None,
             ready: Some(true),
+            ready_since: None,
             unschedulable: true,
             takes_vms: true,
         };

@@ -365,6 +365,7 @@ pub fn node(id: usize, salt: usize) -> Node {
         cpu: Some(make.amount()),
         memory: Some(make.amount()),
         ready: [Some(true), Some(false), None][make.shape.random_range(0..3)],
+        ready_since: Some(make.time()),
         unschedulable: make.one_in(2),
         takes_vms: make.one_in(2),
     }
