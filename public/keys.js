@@ -64,7 +64,7 @@
     if (!isComposing && target.matches?.(".filters [type=search]")) later(target.form, PAUSE);
   });
   addEventListener("change", ({ target }) => {
-    if (target.matches?.(".filters :is(select, [type=checkbox])")) later(target.form, 0);
+    if (target.matches?.(".filters select")) later(target.form, 0);
     if (target.matches?.("#keys [type=checkbox]")) stored.set(!target.checked);
   });
   // A search that goes by itself must not come after the one that Enter has sent, nor take back a page opened meanwhile.
@@ -97,6 +97,26 @@
       find("#announcement").textContent = "";
     }, SHOWN);
   });
+
+  // What needs attention is written again when it changes. What is open or closed stays so, and the focus where it is.
+  const folds = new WeakMap();
+  const PARTS = "a, summary";
+  let focused = -1;
+  addEventListener("focusin", ({ target }) => {
+    focused = [...target.closest(".attention")?.querySelectorAll(PARTS) ?? []].indexOf(target);
+  });
+  addEventListener("toggle", ({ target }) => {
+    const place = target.closest?.(".attention");
+    if (!place) return;
+    const details = () => [...place.querySelectorAll("details")];
+    if (!folds.has(place)) {
+      new MutationObserver(() => {
+        details().forEach((part, at) => { part.open = folds.get(place)[at] ?? part.open; });
+        if (document.activeElement === document.body) place.querySelectorAll(PARTS)[focused]?.focus();
+      }).observe(place, { childList: true });
+    }
+    folds.set(place, details().map(({ open }) => open));
+  }, true);
 
   // Once the session has ended, links and forms load documents: the server leads to the sign-in, and back.
   const ended = (event) => {

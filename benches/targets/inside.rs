@@ -14,7 +14,11 @@ use model::query::Query;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wukong_core::{
-    ClusterState, Limits, Scope, Snapshot, Visible, frame::Identity, observation::Targets, view,
+    ClusterState, Limits, Scope, Snapshot, Visible,
+    frame::Identity,
+    incidents::{MOST, incidents},
+    observation::Targets,
+    view,
 };
 
 use super::{
@@ -45,6 +49,9 @@ pub fn measure(table: &mut Table) {
         let took = median((0..TIMES).map(|_| millis(cut)).collect());
         table.row(&format!("10,000 VMs: view of /?{query}"), took, Must::BeAtMost, 5.0, "ms");
     }
+    let cut = || drop(incidents(&visible, MOST));
+    let took = median((0..TIMES).map(|_| millis(cut)).collect());
+    table.row("10,000 VMs: what needs attention", took, Must::BeAtMost, 5.0, "ms");
     scopes::measure(table, &snapshot);
 }
 

@@ -1,5 +1,6 @@
 // Content that pages have with and without JavaScript. Figures are compared with those of the REST API.
-import { address, card, cards, expect, json, test, notices, vms, type Vm } from "./fixtures";
+import { address, card, cards, expect, json, test, vms, type Vm } from "./fixtures";
+import type { Page } from "@playwright/test";
 
 type Stats = { total: number; running: number; stopped: number; error: number; pending: number; totalMemory: string };
 
@@ -45,30 +46,47 @@ test("a missing figure has a reason and no meter", async ({ page, demo }) => {
   await expect(it.locator(".reason")).toContainText(/Disk/);
 });
 
-test("a node that does not answer has a notice with a fix", async ({ page, demo }) => {
-  const all = await vms(demo);
-  const dead = all.filter((vm) => ["timed-out", "unreachable"].includes(vm.usage.disk.missing?.reason ?? ""));
-  expect(dead.length, "the demo has a dead node").toBeGreaterThan(0);
+type Attention = { total: number; vms: number; incidents: { kind: string; what: string; vms: number; query: string; node: string | null; named: { namespace: string; name: string }[] }[] };
+
+const attention = (page: Page) => page.getByRole("region", { name: "Needs attention" });
+
+test("what needs attention stands above the list, one row for each cause", async ({ page, demo }) => {
   await page.goto("/");
-  // One notice for each source that cannot reach the node.
-  await expect(notices(page).getByRole("paragraph").filter({ hasText: dead[0].nodeName })).toHaveCount(2);
-  await expect(notices(page)).toContainText(/CPU, memory: incomplete for \d+ VM.*no samples of launcher pods on/);
-  const notice = notices(page).getByRole("paragraph").filter({ hasText: /the kubelet of/ });
-  await expect(notice).toHaveCount(1);
-  await expect(notice).toContainText(/incomplete for \d+ VM/);
-  await notice.getByRole("link", { name: /How to fix it/ }).click();
-  await expect(page).toHaveURL(/\/sources#kubelet/);
-  await expect(page.getByRole("row").filter({ hasText: /the kubelet of/ })).toBeInViewport();
-  await expect(page.getByRole("table", { name: "Sources" })).toContainText(/Degraded/);
+  const { total, incidents } = await json<Attention>(demo, "/api/attention");
+  const section = attention(page);
+  await expect(section.getByRole("heading", { name: "Needs attention" })).toBeVisible();
+  await expect(section.getByRole("listitem").filter({ has: page.locator(".what:visible") })).toHaveCount(Math.min(total, 6));
+  const node = incidents.find((incident) => incident.node && incident.kind === "down")!;
+  await expect(section.getByText(node.what)).toHaveCount(1);
+  if (total > 6) {
+    await section.getByText(`${total - 6} more`).click();
+    await expect(section.locator(".what:visible")).toHaveCount(Math.min(total, 24));
+  }
 });
 
-test("a notice links to the VMs that it counts, and each says why", async ({ page, demo }) => {
-  const unknown = (await vms(demo)).find((vm) => vm.usage.disk.missing?.reason === "unreachable")!;
-  await page.goto("/");
-  await notices(page).getByRole("link", { name: /^Disk: incomplete for \d+ VM/ }).click();
-  await expect(page).toHaveURL(/attention=1/);
-  await expect(card(page, unknown)).toContainText("Disk: the source cannot be reached.");
-  await expect(card(page, unknown).getByRole("link", { name: /^Why/ })).toBeVisible();
+test("a row leads to exactly its VMs, and each says why", async ({ page, demo }) => {
+  const { incidents } = await json<Attention>(demo, "/api/attention");
+  const several = incidents.filter((incident) => incident.vms > 1 && incident.vms <= 50);
+  expect(several.length, "the demo has a cause that concerns several VMs").toBeGreaterThan(0);
+  for (const { query, vms: count, named } of several.slice(0, 4)) {
+    await page.goto("/");
+    const link = attention(page).locator(`a[href="/${query}"]`);
+    if (!await link.isVisible()) await attention(page).locator(".more > summary").click();
+    await link.click();
+    await expect(page).toHaveURL(`/${query}`);
+    await expect(cards(page)).toHaveCount(count);
+    const listed = await json<Vm[]>(demo, `/api/vms.json${query}`);
+    expect(listed).toHaveLength(count);
+    for (const vm of named) await expect(card(page, vm as Vm)).toHaveCount(1);
+  }
+});
+
+test("a VM on a node that does not answer is not shown as running", async ({ page, demo }) => {
+  const { incidents } = await json<Attention>(demo, "/api/attention");
+  const node = incidents.find((incident) => incident.node && incident.kind === "down")!;
+  await page.goto(`/${node.query}`);
+  await expect(cards(page)).toHaveCount(node.vms);
+  await expect(cards(page).filter({ hasText: "Running?" })).toHaveCount(node.vms);
 });
 
 test("a page has 50 cards, and links to the next and previous page", async ({ page, demo }) => {

@@ -57,7 +57,7 @@ fn the_http_server_reaches_no_vm_but_through_a_scope() {
 const FEW_PLACES: [(&str, &[&str]); 11] = [
     ("leptos_meta", &["ui/components/title.rs", "src/app.rs"]),
     ("<Title", &["ui/components/title.rs"]),
-    ("inner_html", &[]),
+    ("inner_html", &["ui/pages/home.rs"]),
     ("innerHTML", &[]),
     ("use_query_map", &[]),
     ("extract::Query", &[]),

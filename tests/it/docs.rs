@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use model::source::SourceId;
 
 const README: &str = include_str!("../../README.md");
+const ATTENTION: &str = include_str!("../../docs/attention.md");
 const CHINESE: &str = include_str!("../../README.zh-CN.md");
 const CONNECTING: &str = include_str!("../../docs/connecting.md");
 const DEPLOY: &str = include_str!("../../docs/deploy.md");
@@ -23,8 +24,10 @@ const SLOW_VMS: &str = include_str!("../../docs/slow-vms.md");
 const SIGN_IN: &str = include_str!("../../docs/sign-in.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
 const VM: &str = include_str!("../../docs/vm.md");
-const PAGES: [&str; 12] =
-    [README, CHINESE, CONNECTING, DEPLOY, EVENTS, HISTORY, REASONS, SECURITY, SIGN_IN, SLOW_VMS, SOURCES, VM];
+const PAGES: [&str; 13] = [
+    README, ATTENTION, CHINESE, CONNECTING, DEPLOY, EVENTS, HISTORY, REASONS, SECURITY, SIGN_IN, SLOW_VMS,
+    SOURCES, VM,
+];
 
 #[test]
 fn every_source_is_explained() {

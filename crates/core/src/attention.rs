@@ -1,34 +1,98 @@
-//! Decides which VMs need attention. The filter, its count and the API share this one rule.
+//! Decides which VMs need attention, and for what. The filter, its counts, the incidents and the API share this one rule.
 
-use super::problems::problems;
+use super::{
+    outlook::Outlook,
+    problems::{Found, problems},
+};
 use model::{
+    attention::AttentionKind,
     figure::Figure,
     reason::Reason,
     vm::{Status, Vm, VmSummary},
 };
 
-/// Returns whether a VM needs attention: it should run and does not, it runs with a problem or a figure that is old
-/// or missing, or a fault paused it. A VM that is stopped, or that a person paused, does not.
-pub fn needs_attention(vm: &Vm) -> bool {
+/// What one VM needs attention for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttentionKinds(u8);
+
+impl AttentionKinds {
+    const NONE: Self = Self(0);
+
+    fn only(kind: AttentionKind) -> Self {
+        Self::NONE.with(kind)
+    }
+
+    fn with(self, kind: AttentionKind) -> Self {
+        Self(self.0 | 1 << kind as u8)
+    }
+
+    pub fn contains(self, kind: AttentionKind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self == Self::NONE
+    }
+}
+
+/// Statuses by which KubeVirt says that a VM was never started, and cannot be.
+const NEVER_STARTED: [&str; 5] =
+    ["ErrorUnschedulable", "ErrorPvcNotFound", "DataVolumeError", "ErrImagePull", "ImagePullBackOff"];
+
+/// Returns what a VM needs attention for: it should run and does not, it runs with a problem or a figure that is old or
+/// missing, a fault paused it, its node is lost, or its history suggests that it will have a problem. A VM that is
+/// stopped, or that a person paused, needs none.
+pub fn kinds(vm: &Vm, outlook: &Outlook) -> AttentionKinds {
     let summary = &vm.summary;
     match summary.status {
-        Status::Error | Status::Unknown | Status::Pending | Status::Creating => true,
-        Status::Stopped => false,
+        _ if outlook.lost.is_some() => AttentionKinds::only(AttentionKind::Down),
+        Status::Stopped => AttentionKinds::NONE,
+        Status::Unknown => AttentionKinds::only(AttentionKind::Unknown),
+        Status::Pending | Status::Creating => AttentionKinds::only(AttentionKind::NotStarting),
+        Status::Error if was_never_started(summary) => AttentionKinds::only(AttentionKind::NotStarting),
+        Status::Error => AttentionKinds::only(AttentionKind::Down),
+        Status::Running if summary.fault.is_some() => AttentionKinds::only(AttentionKind::Down),
         Status::Running => {
-            summary.fault.is_some() || has_unknown_figures(summary) || problems(vm).next().is_some()
+            let found = problems(vm, outlook).fold(AttentionKinds::NONE, |all, of| all.with(kind(&of)));
+            if has_unknown_figures(summary) { found.with(AttentionKind::Unknown) } else { found }
         }
+    }
+}
+
+/// Whether a VM in error is one that could not be started, rather than one that failed.
+pub fn was_never_started(vm: &VmSummary) -> bool {
+    NEVER_STARTED.contains(&&*vm.kubevirt_status)
+}
+
+/// Returns the kind of a problem of a running VM.
+pub fn kind(found: &Found) -> AttentionKind {
+    match found {
+        Found::FullFilesystem { .. } | Found::FullVolume { .. } | Found::FillingUp { .. } => {
+            AttentionKind::FillingUp
+        }
+        Found::GuestMemory { .. }
+        | Found::HostMemory { .. }
+        | Found::Swapping(_)
+        | Found::AtLimit { .. }
+        | Found::Cpu { .. }
+        | Found::Undersized { .. } => AttentionKind::Undersized,
+        Found::Contention { .. } | Found::UnexplainedContention { .. } => AttentionKind::Contended,
+        Found::SlowDrive { .. } => AttentionKind::SlowDisk,
     }
 }
 
 /// Returns whether CPU, memory or disk of a running VM is old, missing or incomplete.
 pub fn has_unknown_figures(vm: &VmSummary) -> bool {
     let usage = &vm.usage;
-    [&usage.cpu, &usage.memory, &usage.disk].into_iter().any(is_unknown)
-        || usage.disk_known < usage.disk_volumes
+    [&usage.cpu, &usage.memory].into_iter().any(is_unknown) || has_unknown_disk(vm)
+}
+
+pub fn has_unknown_disk(vm: &VmSummary) -> bool {
+    is_unknown(&vm.usage.disk) || vm.usage.disk_known < vm.usage.disk_volumes
 }
 
 /// A VM without volumes is not missing a disk figure.
-fn is_unknown(figure: &Figure) -> bool {
+pub fn is_unknown(figure: &Figure) -> bool {
     match figure {
         Figure::Known(sample) => sample.stale,
         Figure::Missing(missing) => missing.reason != Reason::NoVolumes,

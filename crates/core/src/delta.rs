@@ -24,8 +24,19 @@ pub enum Outcome<C> {
 /// Compares two home pages.
 pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
     // Destructured, so that a new field does not compile until it is handled here.
-    let HomeView { frame, totals, query: _, matching: _, pages: _, vms, sparklines, activity, facets, map } =
-        after;
+    let HomeView {
+        frame,
+        totals,
+        query: _,
+        matching: _,
+        pages: _,
+        vms,
+        sparklines,
+        activity,
+        facets,
+        map,
+        attention,
+    } = after;
     let Some(frame_change) = frame_change(&before.frame, frame) else { return Outcome::Other };
     let change = HomeChange {
         totals: (before.totals != *totals).then_some(*totals),
@@ -34,6 +45,7 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
             .then(|| slots(before, after)),
         facets: (before.facets != *facets).then(|| facets.clone()),
         map: (before.map != *map).then(|| map.clone()),
+        attention: (before.attention != *attention).then(|| attention.clone()),
         frame: frame_change,
     };
     let same = change.totals.is_none()
@@ -41,6 +53,7 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
         && change.rows.is_none()
         && change.facets.is_none()
         && change.map.is_none()
+        && change.attention.is_none()
         && is_same(&before.frame, &change.frame);
     if same { Outcome::Same } else { Outcome::Change(change) }
 }

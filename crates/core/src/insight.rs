@@ -1,8 +1,9 @@
 //! Derives findings and hints from a day of points of each VM. Pure arithmetic; docs/history.md states the
 //! rules. The history task of `pipeline` calls `compute_findings`, and `http` serves the pages.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
+pub use super::findings::{Findings, Running};
 use super::{
     Scope, Visible,
     frame::{Identity, frame},
@@ -18,7 +19,7 @@ use model::{
     },
     query::Order,
     view::InsightsView,
-    vm::{Kind, Status, Vm},
+    vm::{Status, Vm},
 };
 
 /// Hours of history that each hint needs.
@@ -27,7 +28,7 @@ pub const NEEDED_HOURS: u32 = 24;
 const ENOUGH: u32 = (COARSE.len * 9 / 10) as u32;
 /// Tenths of a percent. A VM is undersized if its 95th percentile is at least `UNDERSIZED`, oversized if it is
 /// below `OVERSIZED`.
-const UNDERSIZED: u64 = 900;
+pub(super) const UNDERSIZED: u64 = 900;
 const OVERSIZED: u64 = 500;
 /// Recommended allocation in percent of the 95th percentile: a quarter more.
 const HEAD_ROOM: u64 = 125;
@@ -55,22 +56,6 @@ const MOST_SLOPE: f64 = 3.0;
 const HORIZON_DAYS: f64 = 90.0;
 /// Quantile of the normal distribution for a 95 % confidence interval.
 const Z_95: f64 = 1.96;
-
-/// Findings about all VMs, the most urgent first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    pub at: Option<Millis>,
-    /// The running VMs by kind and namespace, which a scope distinguishes.
-    pub running: BTreeMap<(Kind, Box<str>), Running>,
-    pub findings: Vec<Insight>,
-}
-
-/// Running VMs, and how many of them have enough history for at least one hint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Running {
-    pub vms: u32,
-    pub judged: u32,
-}
 
 impl Findings {
     /// Returns the findings about VMs of the scope, most urgent first.

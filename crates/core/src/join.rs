@@ -143,6 +143,7 @@ impl ClusterState {
             kubevirt_status: kubevirt_status(entry, instance).to_owned(),
             fault: entry.fault().filter(|_| running).map(|pause| Box::new(fault_message(pause))),
             node: node.to_owned(),
+            lost: false,
             migrating_to: migrating_to(entry, running).to_owned(),
             ip_address: ip_address(entry),
             cpu,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{attention::needs_attention, groups::key};
+use super::{attention, groups::key, outlook::Outlooks};
 use model::{
     figure::Figure,
     map::{BLOCK, Cell, Map, MapGroup, MapNames, MapVm},
@@ -14,13 +14,14 @@ use model::{
 };
 
 /// Returns the map of `matching`, the VMs that pass the query, in any order.
-pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
+pub fn map(matching: &[&Arc<Vm>], outlooks: &Outlooks, by: GroupBy, color: Measure) -> Map {
+    let needs_attention = |vm: &&&Vm| !attention::kinds(vm, &outlooks.of_vm(vm)).is_empty();
     let group = |(name, vms): (&str, Vec<&Vm>)| MapGroup {
         name: name.to_owned(),
         cells: vms.iter().map(|vm| Cell::of(&vm.summary, figure(&vm.summary, color)).byte()).collect(),
         marks: vms.chunks(BLOCK).map(hash_names).collect(),
         used: used(&vms, color),
-        attention: vms.iter().filter(|vm| needs_attention(vm)).count() as u32,
+        attention: vms.iter().filter(needs_attention).count() as u32,
     };
     let mut groups: Vec<MapGroup> = grouped(matching, by).into_iter().map(group).collect();
     // VMs that are on no node come last.

@@ -8,20 +8,15 @@ use model::{
     activity::{Activity, GuestActivity, Swap},
     figure::{Basis, Layer, Sample},
     format,
+    insight::{Resource, Sizing},
     rates::{DriveRates, OperationRates, Rate},
+    thresholds::{LEAST_OPERATIONS, SLOW, SWAP, USE},
     vm::{GuestFilesystem, Status, Vm, Volume},
     vm_health::{Level, Problem, VmHealth},
 };
 
-use super::attention::has_unknown_figures;
+use super::{attention::has_unknown_figures, outlook::Outlook};
 
-/// Percent from which the use of CPU, and of memory as the host counts it, needs attention.
-const HIGH: u64 = 90;
-/// What a guest may swap, in bytes per second.
-const MOST_SWAP: Rate = Rate(1_000 << 20);
-/// Nanoseconds from which an operation of a drive is slow, and operations per second from which that counts.
-const SLOW: u64 = 50_000_000;
-const LEAST_OPERATIONS: Rate = Rate(5_000);
 /// File systems that cannot be written, so they are always full.
 const READ_ONLY: [&str; 5] = ["squashfs", "iso9660", "udf", "erofs", "cramfs"];
 
@@ -66,17 +61,41 @@ pub enum Found<'a> {
     Cpu {
         percent: u64,
     },
+    /// Its disks, all together, are full in this many whole days.
+    FillingUp {
+        days: u32,
+    },
+    /// The 95th percentile of a day's use is close to the allocation, or above it. The use at the moment is not.
+    Undersized {
+        resource: Resource,
+        percent: u64,
+    },
 }
 
 /// Returns what is wrong with a VM that runs. Nothing is allocated, because lists ask for each VM.
-pub fn problems(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
-    let disks = filesystems(vm).chain(volumes(vm));
-    disks.chain(memory(vm)).chain(activity(vm).into_iter().flat_map(|of| guest(vm, of))).chain(cpu(vm))
+pub fn problems<'a>(vm: &'a Vm, outlook: &Outlook) -> impl Iterator<Item = Found<'a>> + use<'a> {
+    let filling = outlook.filling.map(|filling| Found::FillingUp { days: filling.days });
+    let disks = filesystems(vm).chain(volumes(vm)).chain(filling);
+    let (memory, cpu) = (memory(vm), cpu(vm));
+    // What is so at the moment needs no history.
+    let undersized = [
+        outlook.memory.filter(|_| memory.is_none()).map(undersized),
+        outlook.cpu.filter(|_| cpu.is_none()).map(undersized),
+    ];
+    let guest = activity(vm).into_iter().flat_map(|of| guest(vm, of));
+    disks.chain(memory).chain(guest).chain(cpu).chain(undersized.into_iter().flatten())
+}
+
+fn undersized<'a>(sizing: &Sizing) -> Found<'a> {
+    Found::Undersized { resource: sizing.resource(), percent: sizing.tenths() / 10 }
 }
 
 /// Returns what the VM's page says first.
-pub fn health(vm: &Vm) -> VmHealth {
+pub fn health(vm: &Vm, outlook: &Outlook) -> VmHealth {
     let (level, problems) = match (&vm.summary.fault, vm.summary.status) {
+        _ if outlook.lost.is_some() => {
+            (Level::Critical, vec![problem(msg!(health.lost, node = &*vm.summary.node))])
+        }
         (_, Status::Stopped) => (Level::Normal, vec![problem(msg!(health.stopped))]),
         (_, Status::Error) => (Level::Critical, vec![not_running(vm)]),
         (_, Status::Pending | Status::Creating) => (Level::High, vec![not_running(vm)]),
@@ -84,13 +103,13 @@ pub fn health(vm: &Vm) -> VmHealth {
         (Some(fault), Status::Running) => {
             (Level::Critical, vec![problem(msg!(health.paused, message = Message::clone(fault)))])
         }
-        (None, Status::Running) => running(vm),
+        (None, Status::Running) => running(vm, outlook),
     };
     VmHealth { level, problems }
 }
 
-fn running(vm: &Vm) -> (Level, Vec<Problem>) {
-    let mut found: Vec<Found> = problems(vm).collect();
+fn running(vm: &Vm, outlook: &Outlook) -> (Level, Vec<Problem>) {
+    let mut found: Vec<Found> = problems(vm, outlook).collect();
     found.sort_by_key(|found| Reverse(found.level()));
     let level = found.first().map_or(Level::Normal, Found::level);
     if found.is_empty() && has_unknown_figures(&vm.summary) {
@@ -161,7 +180,7 @@ fn cpu(vm: &Vm) -> Option<Found<'_>> {
 }
 
 fn high(sample: Option<&Sample>) -> Option<u64> {
-    sample.filter(|sample| !sample.stale).map(Sample::percent).filter(|percent| *percent >= HIGH)
+    sample.filter(|sample| !sample.stale).map(Sample::percent).filter(|percent| *percent >= USE)
 }
 
 /// The activity, unless it is old.
@@ -174,7 +193,7 @@ fn activity(vm: &Vm) -> Option<&GuestActivity> {
 
 fn guest<'a>(vm: &'a Vm, of: &'a GuestActivity) -> impl Iterator<Item = Found<'a>> {
     let swapping = of.swap.as_ref().ok().copied();
-    let swapping = swapping.filter(|Swap { r#in, out }| r#in.0.saturating_add(out.0) >= MOST_SWAP.0);
+    let swapping = swapping.filter(|Swap { r#in, out }| r#in.0.saturating_add(out.0) >= SWAP.0);
     let cpu = vm.summary.usage.cpu.sample().filter(|sample| !sample.stale);
     let waiting = contention(of).map(|thousandths| match (cpu, high(cpu)) {
         (_, Some(cpu)) => Found::AtLimit { thousandths, cpu },
@@ -212,12 +231,14 @@ impl Found<'_> {
             Self::Contention { thousandths, .. } | Self::UnexplainedContention { thousandths, .. } => {
                 Level::of_contention(*thousandths)
             }
+            Self::FillingUp { days } => Level::of_days(*days),
             // Full use is no fault.
             Self::HostMemory { .. }
             | Self::Swapping(_)
             | Self::AtLimit { .. }
             | Self::SlowDrive { .. }
-            | Self::Cpu { .. } => Level::High,
+            | Self::Cpu { .. }
+            | Self::Undersized { .. } => Level::High,
         }
     }
 
@@ -225,7 +246,8 @@ impl Found<'_> {
         Problem { text: self.text(), advice: self.advice() }
     }
 
-    fn text(&self) -> Message {
+    /// What is wrong, and why.
+    pub fn text(&self) -> Message {
         match *self {
             Self::FullFilesystem { mount_point, percent } => {
                 msg!(health.full_filesystem, what = mount_point, percent = digits(percent))
@@ -251,17 +273,30 @@ impl Found<'_> {
                 msg!(health.slow_drive, drive = name, latency = format::millis(nanos))
             }
             Self::Cpu { percent } => msg!(health.cpu, percent = digits(percent)),
+            Self::FillingUp { days: 0 } => msg!(health.full_today),
+            Self::FillingUp { days } => msg!(health.full_in, n = days),
+            Self::Undersized { resource: Resource::Cpu, percent } => {
+                msg!(health.undersized_cpu, percent = digits(percent))
+            }
+            Self::Undersized { percent, .. } => {
+                msg!(health.undersized_memory, percent = digits(percent))
+            }
         }
     }
 
-    fn advice(&self) -> Message {
+    /// What helps.
+    pub fn advice(&self) -> Message {
         match self {
-            Self::FullFilesystem { .. } | Self::FullVolume { .. } => msg!(health.advice_disk),
+            Self::FullFilesystem { .. } | Self::FullVolume { .. } | Self::FillingUp { .. } => {
+                msg!(health.advice_disk)
+            }
             Self::GuestMemory { .. } | Self::Swapping(_) => msg!(health.advice_memory),
-            Self::HostMemory { .. } => msg!(health.advice_guest),
+            Self::HostMemory { .. } | Self::Undersized { resource: Resource::Memory, .. } => {
+                msg!(health.advice_guest)
+            }
             Self::Contention { .. } => msg!(health.advice_contention),
             Self::UnexplainedContention { .. } => msg!(health.advice_unexplained_contention),
-            Self::AtLimit { .. } | Self::Cpu { .. } => msg!(health.advice_cpu),
+            Self::AtLimit { .. } | Self::Cpu { .. } | Self::Undersized { .. } => msg!(health.advice_cpu),
             Self::SlowDrive { .. } => msg!(health.advice_drive),
         }
     }

@@ -11,10 +11,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Snapshot, health};
+use super::{Snapshot, findings::Findings, health};
 use model::{
     Millis,
     groups::Node,
+    insight::Insight,
     message::Message,
     source::{SourceHealth, SourceId, SourceState},
     totals::Totals,
@@ -160,13 +161,30 @@ fn digest(everywhere: Kinds, namespaces: &BTreeMap<Box<str>, Kinds>, nodes: bool
 pub struct Visible {
     shown: Arc<Snapshot>,
     scope: Scope,
+    findings: Arc<Findings>,
 }
 
 impl Visible {
     /// Returns the part of the snapshot that lies in the scope.
     pub fn new(snapshot: &Arc<Snapshot>, scope: &Scope) -> Self {
         let shown = if scope.is_all() { snapshot.clone() } else { Arc::new(restrict(snapshot, scope)) };
-        Self { shown, scope: scope.clone() }
+        Self { shown, scope: scope.clone(), findings: Arc::default() }
+    }
+
+    /// Returns the same with what is visible of these findings.
+    #[must_use]
+    pub fn with_findings(self, findings: Arc<Findings>) -> Self {
+        Self { findings, ..self }
+    }
+
+    /// Returns when the findings were computed.
+    pub fn findings_at(&self) -> Option<Millis> {
+        self.findings.at
+    }
+
+    /// Returns the findings about VMs that the viewer may see, the most urgent first.
+    pub fn findings(&self) -> impl Iterator<Item = &Insight> {
+        self.findings.findings.iter().filter(|row| self.scope.allows(row.kind, &row.namespace))
     }
 
     pub fn scope(&self) -> &Scope {

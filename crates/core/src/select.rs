@@ -8,13 +8,19 @@ use std::{
 };
 
 use model::{
+    attention::{Attention, AttentionKind},
     figure::{Figure, Sample},
     query::{Order, Query, Sort},
     view::{Facet, Facets},
     vm::{Status, Vm, VmSummary},
 };
 
-use super::{Visible, amounts, attention::needs_attention};
+use super::{
+    Visible, amounts,
+    attention::{self, AttentionKinds},
+    incidents,
+    outlook::Outlooks,
+};
 
 /// The VMs that match, by name and namespace as in the snapshot until they are sorted.
 pub struct Selection<'a> {
@@ -25,11 +31,12 @@ pub struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// Selects the VMs of a query and counts its facets.
     pub fn of(visible: &'a Visible, query: &Query) -> Self {
-        let filter = Filter::new(query);
+        let filter = Filter::new(query, visible);
+        let outlooks = Outlooks::of(visible);
         let mut vms = Vec::new();
         let mut tally = Tally::default();
-        for vm in visible.vms() {
-            let checks = filter.check(vm);
+        for (at, vm) in visible.vms().iter().enumerate() {
+            let checks = filter.check(at, vm, attention::kinds(vm, &outlooks.of_vm(vm)));
             tally.add(&vm.summary, &checks);
             if checks.all() {
                 vms.push(vm);
@@ -102,6 +109,8 @@ struct Filter<'a> {
     query: &'a Query,
     /// In lower case.
     text: String,
+    /// The places of the VMs of the incident that the query asks for, in order.
+    incident: Option<Vec<usize>>,
 }
 
 /// Which parts of a filter a VM passes.
@@ -111,8 +120,8 @@ struct Checks {
     status: bool,
     node: bool,
     attention: bool,
-    /// Whether the VM needs attention, even if the query does not ask for that.
-    needs_attention: bool,
+    /// What the VM needs attention for, even if the query does not ask for that.
+    kinds: AttentionKinds,
 }
 
 impl Checks {
@@ -122,20 +131,31 @@ impl Checks {
 }
 
 impl<'a> Filter<'a> {
-    fn new(query: &'a Query) -> Self {
-        Self { query, text: query.q.to_lowercase() }
+    fn new(query: &'a Query, visible: &Visible) -> Self {
+        let incident = match &query.attention {
+            Some(Attention { kind: Some(kind), cause }) if !cause.is_empty() => {
+                Some(incidents::members(visible, *kind, cause))
+            }
+            _ => None,
+        };
+        Self { query, text: query.q.to_lowercase(), incident }
     }
 
-    fn check(&self, vm: &Vm) -> Checks {
+    /// Checks the VM at a place, which needs attention for these kinds of causes.
+    fn check(&self, at: usize, vm: &Vm, kinds: AttentionKinds) -> Checks {
         let (query, summary) = (self.query, &vm.summary);
-        let needs_attention = needs_attention(vm);
+        let attention = match (&self.incident, &query.attention) {
+            (Some(members), _) => members.binary_search(&at).is_ok(),
+            (None, None) => true,
+            (None, Some(wanted)) => wanted.kind.map_or(!kinds.is_empty(), |kind| kinds.contains(kind)),
+        };
         Checks {
             text: self.text.is_empty() || self.finds(vm),
             namespace: query.namespace.is_empty() || summary.namespace == query.namespace,
             status: query.status.is_none_or(|status| is_counted_as(summary.status, status)),
             node: query.node.is_empty() || summary.node == query.node || summary.migrating_to == query.node,
-            attention: !query.attention || needs_attention,
-            needs_attention,
+            attention,
+            kinds,
         }
     }
 
@@ -168,11 +188,12 @@ struct Tally<'a> {
     nodes: BTreeMap<&'a str, u32>,
     statuses: [u32; 6],
     attention: u32,
+    attention_kinds: [u32; 7],
 }
 
 impl<'a> Tally<'a> {
     fn add(&mut self, vm: &'a VmSummary, checks: &Checks) {
-        let Checks { text, namespace, status, node, attention, needs_attention } = *checks;
+        let Checks { text, namespace, status, node, attention, kinds } = *checks;
         *self.namespaces.entry(&vm.namespace).or_default() += u32::from(text && status && node && attention);
         for name in [&vm.node, &vm.migrating_to].into_iter().filter(|name| !name.is_empty()) {
             *self.nodes.entry(name).or_default() += u32::from(text && namespace && status && attention);
@@ -182,7 +203,12 @@ impl<'a> Tally<'a> {
                 *count += u32::from(is_counted_as(vm.status, wanted));
             }
         }
-        self.attention += u32::from(text && namespace && status && node && needs_attention);
+        if text && namespace && status && node {
+            self.attention += u32::from(!kinds.is_empty());
+            for (count, kind) in self.attention_kinds.iter_mut().zip(AttentionKind::ALL) {
+                *count += u32::from(kinds.contains(kind));
+            }
+        }
     }
 
     fn facets(self) -> Facets {
@@ -195,6 +221,7 @@ impl<'a> Tally<'a> {
             nodes: facet(self.nodes),
             statuses: self.statuses,
             attention: self.attention,
+            attention_kinds: self.attention_kinds,
         }
     }
 }

@@ -16,16 +16,22 @@ use super::{
     Visible, amounts,
     details::details,
     frame::{Identity, frame},
-    map, problems,
+    map,
+    outlook::Outlooks,
+    problems,
     select::Selection,
 };
 
-/// Returns the home page. `sparklines` is left empty for the caller to fill.
+/// Returns the home page. `sparklines` and `attention` are left empty for the caller to fill.
 pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) -> HomeView {
     let mut selection = Selection::of(visible, query);
+    let outlooks = Outlooks::of(visible);
     let matching = selection.vms.len() as u32;
     let map = match query.view {
-        ViewKind::Map => map::map(&std::mem::take(&mut selection.vms), query.by, query.color).pack(),
+        ViewKind::Map => {
+            let vms = std::mem::take(&mut selection.vms);
+            map::map(&vms, &outlooks, query.by, query.color).pack()
+        }
         ViewKind::Cards | ViewKind::Table => Vec::new(),
     };
     selection.sort(query);
@@ -42,12 +48,17 @@ pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) 
         query: Query { page, ..query.clone() },
         matching,
         pages,
-        vms: vms().map(|vm| vm.summary.clone()).collect(),
+        vms: vms().map(|vm| summary(vm, &outlooks)).collect(),
         sparklines: Vec::new(),
         activity,
         facets: selection.facets,
         map,
+        attention: Arc::default(),
     }
+}
+
+fn summary(vm: &Vm, outlooks: &Outlooks) -> VmSummary {
+    VmSummary { lost: outlooks.is_lost(&vm.summary), ..vm.summary.clone() }
 }
 
 /// Returns the names behind the cells of one block of the query's map.
@@ -59,11 +70,12 @@ pub fn map_names(visible: &Visible, query: &Query, group: &str, block: u32) -> M
 /// Returns the page of one VM; its `vm` is `None` if the VM is not known.
 pub fn vm(visible: &Visible, identity: &Identity, namespace: &str, name: &str, now: Millis) -> VmView {
     let vm = find(visible, namespace, name);
+    let outlooks = Outlooks::of(visible);
     VmView {
         frame: frame(visible, identity, now),
-        vm: vm.cloned(),
+        vm: vm.map(|vm| Vm { summary: summary(vm, &outlooks), ..vm.clone() }),
         details: vm.map(|vm| details(vm, visible.sources())).unwrap_or_default(),
-        health: vm.map(problems::health).unwrap_or_default(),
+        health: vm.map(|vm| problems::health(vm, &outlooks.of_vm(vm))).unwrap_or_default(),
     }
 }
 

@@ -21,7 +21,7 @@ mod names;
 pub use lang::Lang;
 #[cfg(feature = "ssr")]
 pub use localize::Localize;
-pub use names::{expected, gives, permission, reason, source_state, status};
+pub use names::{attention_kind, expected, gives, permission, reason, source_state, status};
 #[cfg(feature = "ssr")]
 pub use names::{expected_english, expected_message, span};
 

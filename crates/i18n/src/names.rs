@@ -5,6 +5,7 @@ use crate::{key, text};
 #[cfg(feature = "ssr")]
 use model::message::Message;
 use model::{
+    attention::AttentionKind,
     bad_param::Expected,
     message::Key,
     reason::Reason,
@@ -21,6 +22,19 @@ pub fn status(status: Status) -> Key {
         Status::Error => key!(status.error),
         Status::Stopped => key!(status.stopped),
         Status::Unknown => key!(status.unknown),
+    }
+}
+
+/// Returns what a VM needs attention for.
+pub fn attention_kind(kind: AttentionKind) -> Key {
+    match kind {
+        AttentionKind::Down => key!(attention.down),
+        AttentionKind::FillingUp => key!(attention.filling_up),
+        AttentionKind::Undersized => key!(attention.undersized),
+        AttentionKind::Contended => key!(attention.contended),
+        AttentionKind::SlowDisk => key!(attention.slow_disk),
+        AttentionKind::NotStarting => key!(attention.not_starting),
+        AttentionKind::Unknown => key!(attention.unknown),
     }
 }
 

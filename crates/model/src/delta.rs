@@ -1,6 +1,8 @@
 //! Changes of a view from one snapshot to the next, which the event stream sends to the pages. The server
 //! compares (`delta` of the core), the browser applies the change: then both hold the same view.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -44,6 +46,7 @@ pub struct HomeChange {
     pub rows: Option<Vec<Slot>>,
     pub facets: Option<Facets>,
     pub map: Option<Vec<u8>>,
+    pub attention: Option<Arc<str>>,
 }
 
 /// How many VMs match, and which page of them is shown.
@@ -115,6 +118,9 @@ impl HomeView {
         }
         if let Some(map) = change.map {
             self.map = map;
+        }
+        if let Some(attention) = change.attention {
+            self.attention = attention;
         }
         Some(())
     }

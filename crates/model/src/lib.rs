@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod activity_history;
+pub mod attention;
 pub mod bad_param;
 pub mod delta;
 pub mod details;
@@ -25,6 +26,7 @@ pub mod query;
 pub mod rates;
 pub mod reason;
 pub mod source;
+pub mod thresholds;
 pub mod totals;
 pub mod view;
 pub mod vm;

@@ -60,6 +60,9 @@ pub struct HomeView {
     pub activity: Vec<ActivityRow>,
     /// [`super::map::Map`], packed, instead of `vms`; empty if the query does not ask for the map.
     pub map: Vec<u8>,
+    /// What needs attention, as markup that the server has made in the reader's language. It is of all VMs that the
+    /// viewer may see, whatever the query.
+    pub attention: Arc<str>,
 }
 
 /// How many VMs each value of a filter would leave, with the other filters unchanged.
@@ -70,8 +73,9 @@ pub struct Facets {
     pub nodes: Facet,
     /// In the order of `Status::ALL`. VMs that are being created also count as pending.
     pub statuses: [u32; 6],
-    /// VMs that need attention.
+    /// VMs that need attention; and for each kind, in the order of `AttentionKind::ALL`. A VM may need it for several.
     pub attention: u32,
+    pub attention_kinds: [u32; 7],
 }
 
 /// The values of one filter, and how many VMs each would leave. A cluster of 3,000 namespaces has 3,000

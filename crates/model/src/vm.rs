@@ -137,6 +137,9 @@ pub struct VmSummary {
     pub fault: Option<Box<Message>>,
     /// Empty if the VM is on no node.
     pub node: String,
+    /// Its node is not ready, so nobody knows whether the guest still runs. Only views set it, for viewers who may see
+    /// nodes.
+    pub lost: bool,
     /// The target of a live migration that is under way, else empty.
     pub migrating_to: String,
     pub ip_address: String,

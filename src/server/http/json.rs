@@ -24,6 +24,7 @@ use wukong_core::Visible;
 
 mod activity;
 mod amounts;
+mod attention;
 mod details;
 pub mod events;
 mod figure;
@@ -32,6 +33,7 @@ mod history;
 mod totals;
 mod vm_events;
 
+pub use attention::AttentionJson;
 pub use groups::GroupsJson;
 pub use history::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};

@@ -3,6 +3,7 @@
 
 mod address;
 mod assets;
+mod attention;
 mod base_path;
 mod build;
 mod connection;
@@ -61,6 +62,7 @@ pub fn router(app: App) -> Router {
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
         .route("/api/groups", get(rest::groups))
+        .route("/api/attention", get(rest::attention))
         .layer(layers::compression())
         .layer(middleware::from_fn_with_state(app.limits.clone(), limits::render_answer));
     let list = Router::new()

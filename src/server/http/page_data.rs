@@ -63,7 +63,7 @@ impl RequestViews {
 
 impl PageData for RequestViews {
     fn home(&self, query: &Query) -> HomeView {
-        self.reader.home(&self.scope, query).localized(self.lang)
+        self.reader.home(&self.scope, query, self.lang).localized(self.lang)
     }
 
     fn map_names(&self, query: &Query, group: &str, block: u32) -> MapNames {

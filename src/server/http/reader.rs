@@ -26,9 +26,12 @@ use wukong_core::{
 };
 
 use super::{
+    attention::AttentionMarkup,
     history::HistoryReader,
     vm_events::{EventsReader, EventsViewer},
 };
+use crate::ui::address::BasePath;
+use i18n::Lang;
 
 /// Longest time between two requests of a page for its chart, in milliseconds.
 const LONGEST_REFRESH: u32 = 300_000;
@@ -45,6 +48,8 @@ pub struct Reader {
     history: HistoryReader,
     events: EventsReader,
     names: Arc<FilterNames>,
+    markup: Arc<AttentionMarkup>,
+    base: BasePath,
 }
 
 /// The names of namespaces and nodes of the view that was cut last. They are the same for every query and
@@ -73,7 +78,14 @@ impl Reader {
             history: HistoryReader::none(),
             events: EventsReader::default(),
             names: Arc::default(),
+            markup: Arc::default(),
+            base: BasePath::default(),
         }
+    }
+
+    /// Returns the same reader for pages below this path.
+    pub fn below(self, base: BasePath) -> Self {
+        Self { base, ..self }
     }
 
     /// Returns the same reader with these histories.
@@ -88,7 +100,13 @@ impl Reader {
 
     /// Returns what is visible of the newest snapshot.
     pub fn visible(&self, scope: &Scope) -> Visible {
-        Visible::new(&self.snapshots.borrow().clone(), scope)
+        let findings = self.history.findings.borrow().clone();
+        Visible::new(&self.snapshots.borrow().clone(), scope).with_findings(findings)
+    }
+
+    /// Returns what needs attention as markup, in a language.
+    pub fn attention(&self, visible: &Visible, lang: Lang) -> Arc<str> {
+        self.markup.of(visible, lang, &self.base)
     }
 
     /// Returns the cluster's name.
@@ -111,9 +129,10 @@ impl Reader {
         SnapshotNews(self.snapshots.clone())
     }
 
-    /// Returns a page of the list.
-    pub fn home(&self, scope: &Scope, query: &Query) -> HomeView {
-        self.home_of(&self.visible(scope), query)
+    /// Returns a page of the list for a page in this language.
+    pub fn home(&self, scope: &Scope, query: &Query, lang: Lang) -> HomeView {
+        let visible = self.visible(scope);
+        HomeView { attention: self.attention(&visible, lang), ..self.home_of(&visible, query) }
     }
 
     /// Returns the last hour of each of `vms`.
@@ -207,7 +226,7 @@ impl Reader {
         self.sources_of(&self.visible(scope))
     }
 
-    /// Returns the list of what the caller holds.
+    /// Returns the list of what the caller holds. `attention` is left empty: it has a language.
     pub fn home_of(&self, visible: &Visible, query: &Query) -> HomeView {
         let now = (self.clock)();
         let mut view = view::home(visible, &self.identity, query, now);

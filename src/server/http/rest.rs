@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::{
     Json,
     extract::{Extension, Path, State, rejection::PathRejection},
-    http::{Extensions, HeaderMap, HeaderValue, Uri, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     address,
     error::{ApiError, ApiResult},
-    history,
+    etag, history,
     history_figures::HistoryFigures,
     json,
     limits::{RenderPermit, SharedGzip},
@@ -30,7 +30,7 @@ use model::{
     name::is_dns_subdomain,
     vm::{Kind, Vm},
 };
-use wukong_core::{Visible, details::details};
+use wukong_core::{Visible, details::details, incidents};
 
 mod cell;
 mod download;
@@ -119,6 +119,24 @@ pub async fn groups(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResu
     let groups = wukong_core::groups::groups(&visible, &query);
     let top = wukong_core::groups::top(&visible, &query.namespace);
     Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, visible.sources())))
+}
+
+/// `GET /api/attention`: what needs a person, merged by cause.
+pub async fn attention(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> ApiResult<Response> {
+    let visible = app.reader.visible(viewer.scope());
+    let incidents = incidents::incidents(&visible, incidents::MOST);
+    let answer = serde_json::to_vec(&json::AttentionJson::new(&incidents)).map_err(|_| ApiError::Internal)?;
+    let tag = etag::of_scope(visible.scope(), &answer);
+    let (status, body) = match etag::matches(&headers, &tag) {
+        true => (StatusCode::NOT_MODIFIED, Vec::new()),
+        false => (StatusCode::OK, answer),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (header::ETAG, tag),
+    ];
+    Ok((status, headers, body).into_response())
 }
 
 /// Answers unknown paths that only programs ask for.

@@ -49,6 +49,7 @@ impl App {
     /// Returns the state with default limits, before the listener is known.
     pub fn new(reader: Reader, assets: Assets, http: &HttpConfig) -> Self {
         let base = http.sign_in.public_url.as_ref().map(PublicUrl::base_path).unwrap_or_default();
+        let reader = reader.below(BasePath(base.as_str().into()));
         Self {
             events: Hub::new(reader.clone(), http.max_event_clients, Pace::default()),
             listings: Arc::new(Listings::new(reader.clone())),

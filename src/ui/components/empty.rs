@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::filters::attention_text;
 use crate::ui::address;
 use i18n::{self as names, t, text};
 use model::{
@@ -52,9 +53,7 @@ fn unmatched(query: &Query) -> Empty {
             parts.push(t!(empty.filter, name = word, value = value));
         }
     }
-    if query.attention {
-        parts.push(t!(list.attention).to_owned());
-    }
+    parts.extend(query.attention.as_ref().map(attention_text));
     Empty {
         title: t!(empty.no_match),
         cause: parts.join(t!(figure.separator)),

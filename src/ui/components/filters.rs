@@ -11,10 +11,11 @@ use crate::ui::{
 };
 use i18n::{self as names, t, text};
 use model::{
+    attention::{Attention, AttentionKind},
     format,
     params::Params,
     query::{Order, Query, Sort, ViewKind},
-    view::{Facet, HomeView},
+    view::{Facet, Facets, HomeView},
     vm::Status,
 };
 
@@ -91,17 +92,7 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
                     select(t!(list.order), "order", orders(), order),
                 )
             })}
-            <label class="field check">
-                <input
-                    type="checkbox"
-                    name="attention"
-                    value="1"
-                    checked=query.attention
-                    prop:checked=query.attention
-                />
-                {t!(list.attention)} " "
-                <b>{format::grouped(facets.attention.into())}</b>
-            </label>
+            {select(t!(attention.by), "attention", attention(query, facets), &query.value("attention"))}
             {["by", "color", "columns"].map(|field| hidden(query, field))}
             {map.then(|| ["sort", "order"].map(|field| hidden(query, field)))}
             // The first button of the form, which Enter activates; it keeps the current view.
@@ -208,6 +199,27 @@ fn statuses(counts: &[u32; 6]) -> Options {
     let [running, creating, pending, rest @ ..] = Status::ALL;
     let [error, stopped, unknown] = rest;
     core::iter::once(all()).chain([running, pending, creating, error, stopped, unknown].map(option)).collect()
+}
+
+/// Options for what needs attention: all of it, each kind, and the incident that is chosen.
+fn attention(query: &Query, facets: &Facets) -> Options {
+    let any = (Attention::default().code(), counted(t!(list.attention), facets.attention));
+    let kinds = AttentionKind::ALL.into_iter().zip(facets.attention_kinds);
+    let kind = |(kind, count): (AttentionKind, u32)| {
+        (kind.code().to_owned(), counted(text(names::attention_kind(kind)), count))
+    };
+    let chosen = query.attention.as_ref().filter(|chosen| !chosen.cause.is_empty());
+    let chosen = chosen.map(|chosen| (chosen.code(), attention_text(chosen)));
+    [all(), any].into_iter().chain(kinds.map(kind)).chain(chosen).collect()
+}
+
+/// What the filter selects: `Needs attention`, `Down`, `Down: node.worker-12`.
+pub fn attention_text(attention: &Attention) -> String {
+    let kind = attention.kind.map_or(t!(list.attention), |kind| text(names::attention_kind(kind)));
+    match attention.cause.as_str() {
+        "" => kind.to_owned(),
+        cause => [kind, ": ", cause].concat(),
+    }
 }
 
 fn all() -> (String, String) {

@@ -1,5 +1,5 @@
-//! Notices about sources that fail: what it costs and how to fix it. One line per source, three lines at
-//! most.
+//! Notices about sources that fail, although no figure is missing or stale yet. What is missing needs attention, where it
+//! stands with its reason and fix. One line per source, three lines at most.
 
 use leptos::prelude::*;
 
@@ -7,24 +7,23 @@ use super::icon::{Icon, icon};
 use crate::ui::{address, words};
 use i18n::{self as names, t, text};
 use model::{
+    attention::AttentionKind,
     query::Query,
     source::{SourceHealth, SourceId, SourceState},
 };
 
 const LINES: usize = 3;
 
-/// Returns the sources that need a notice. An API that is not installed needs none while no figure depends on
-/// it. A second source needs none while the first one has every figure, or is itself the cause.
+/// Returns the sources that need a notice. An API that is not installed needs none, and a second source only once
+/// something is missing.
 fn failing(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
-    let costs = |source: &SourceHealth| source.vms_missing + source.vms_stale > 0;
-    let first_costs = sources.iter().any(|source| !source.id.is_second() && costs(source));
     let is_failing = |source: &&SourceHealth| match source.state {
-        SourceState::Starting | SourceState::Healthy | SourceState::NotConfigured => false,
-        SourceState::Absent => costs(source),
-        SourceState::Degraded | SourceState::Forbidden if source.id.is_second() => {
-            costs(source) && !first_costs
+        SourceState::Degraded | SourceState::Forbidden => {
+            !source.id.is_second() && source.vms_missing + source.vms_stale == 0
         }
-        SourceState::Degraded | SourceState::Forbidden => true,
+        SourceState::Starting | SourceState::Healthy | SourceState::NotConfigured | SourceState::Absent => {
+            false
+        }
     };
     sources.iter().filter(is_failing).collect()
 }
@@ -65,9 +64,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
         <p class="notice">
             {icon(Icon::Warn)}
             <span>
-                <b>
-                    <a href=(source.vms_missing + source.vms_stale > 0).then(|| attention(source))>{cost(source)}</a>
-                </b>
+                <b>{cost(source)}</b>
                 " "
                 {t!(notice.error, source = source.id.code(), error = error)}
                 " "
@@ -80,9 +77,10 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
     }
 }
 
-/// The address of the list of VMs that need attention; each of them gives its own reason.
+/// The address of the list of VMs with unknown figures; each of them gives its own reason.
 pub fn attention(source: &SourceHealth) -> String {
-    address::list(&Query { attention: true, node: source.node.clone(), ..Query::default() })
+    let attention = Some(AttentionKind::Unknown.into());
+    address::list(&Query { attention, node: source.node.clone(), ..Query::default() })
 }
 
 /// Example: `CPU, memory: incomplete for 12 VMs, stale for 3 VMs.`

@@ -29,8 +29,11 @@ impl State {
         Self { class, icon, word: text(names::status(status)) }
     }
 
-    /// Returns the state of a VM. One that is being migrated is running, and has a word of its own.
+    /// Returns the state of a VM. Nobody knows whether one on a lost node still runs. One that is being migrated is running, and has a word of its own.
     pub fn of_vm(vm: &VmSummary) -> Self {
+        if vm.lost && vm.status == Status::Running {
+            return Self { class: "lost", icon: Icon::Nothing, word: t!(status.lost) };
+        }
         if vm.migrating_to.is_empty() {
             return Self::of_status(vm.status);
         }

@@ -129,9 +129,12 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
     let extent = feed.part(|view| (view.query.clone(), view.pages, view.matching));
     let empty_list = feed.part(Empty::of);
     let text = TextField::follow_address();
+    let attention = feed.part(|view| view.attention.clone());
     view! {
         <h1 class="vh">{t!(list.heading)}</h1>
         {move || feed.draw_part(totals, head)}
+        // The server has made it, with every text escaped (`http/attention`).
+        <div class="attention" inner_html=move || attention.get().unwrap_or_default()></div>
         {move || feed.draw_part(facets, |view| filters(view, text))}
         {move || empty_list.get().flatten().map(empty)}
         // `shown` changes only once the code of the view is there, so none has to wait.

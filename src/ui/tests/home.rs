@@ -1,7 +1,7 @@
 //! The home page: totals, notices, cards, the table, and empty lists.
 
 use super::*;
-use model::activity::GuestActivity;
+use model::{activity::GuestActivity, groups::Node, source::SourceId, vm::Status};
 
 #[test]
 fn the_home_page_is_complete_without_javascript() {
@@ -81,34 +81,128 @@ fn each_state_is_named_in_words() {
     assert!(text(page.card("data/kafka-broker-3")).contains("unknown of 500 Gi"));
 }
 
-#[test]
-fn a_notice_says_what_a_failing_source_costs_and_how_to_fix_it() {
-    let page = render("/", snapshot(sample::vms(), sample::broken_sources()));
-    let text = page.text();
-    assert!(text.contains("CPU, memory: incomplete for 1,197 VMs."), "{text}");
-    assert!(text.contains("Disk: incomplete for 2 VMs, stale for 19 VMs."), "{text}");
-    assert!(text.contains("403: may not list pods.metrics.k8s.io") && page.html.contains("/sources#kubelet"));
-    assert!(!text.contains("virtualmachines.kubevirt.io is not served"), "no figure depends on this API");
+/// A source that fails before a figure is old or missing.
+fn failing(mut source: SourceHealth) -> SourceHealth {
+    (source.state, source.vms_missing, source.vms_stale) = (SourceState::Degraded, 0, 0);
+    source
 }
 
 #[test]
-fn a_notice_links_to_the_vms_that_it_counts() {
-    let page = render("/", snapshot(sample::vms(), sample::broken_sources()));
-    let notices = page.part("class=\"notices\"", "</aside>");
-    assert!(notices.contains("href=\"/?attention=1\""), "of all nodes: {notices}");
-    assert!(notices.contains("href=\"/?node=node-c&amp;attention=1\""), "of one node: {notices}");
+fn a_notice_says_what_a_source_that_fails_may_cost_and_how_to_fix_it() {
+    let sources = |change: fn(SourceHealth) -> SourceHealth| {
+        let ids = [SourceId::PodMetrics, SourceId::GuestAgent];
+        let of = move |source: SourceHealth| if ids.contains(&source.id) { change(source) } else { source };
+        sample::broken_sources().into_iter().map(of).collect()
+    };
+    let page = render("/", snapshot(sample::vms(), sources(failing)));
+    let notices = text(page.part("class=\"notices\"", "</aside>"));
+    assert!(notices.contains("CPU, memory: the last known figures are shown."), "{notices}");
+    assert!(
+        notices.contains("403: may not list pods.metrics.k8s.io")
+            && page.html.contains("/sources#metrics.k8s.io")
+    );
+    assert!(!notices.contains("guest-agent"), "no figure depends on this source alone: {notices}");
+    assert!(!notices.contains("virtualmachines"), "no figure depends on this API: {notices}");
+    // What is missing needs attention, with the same error and fix.
+    let page = render("/", snapshot(sample::vms(), sources(|source| source)));
+    assert!(!page.html.contains("class=\"notices\""), "{}", page.text());
 }
 
 #[test]
 fn there_are_at_most_three_notices() {
-    let degraded = |mut source: SourceHealth| {
-        source.state = SourceState::Degraded;
-        source
-    };
-    let sources = sample::sources().into_iter().map(degraded).collect();
+    let sources = sample::sources().into_iter().map(failing).collect();
     let page = render("/", snapshot(sample::vms(), sources));
     assert_eq!(page.html.matches("class=\"notice\"").count(), 3);
-    assert!(page.text().contains("5 more sources have problems."));
+    assert!(page.text().contains("5 more sources have problems."), "{}", page.text());
+}
+
+/// What stands in the section of the home page, and what it links to.
+fn attention(page: &Page) -> String {
+    text(page.part("class=\"attention\"", "</section>"))
+}
+
+#[test]
+fn what_needs_attention_stands_above_the_list() {
+    let page = home();
+    let section = page.part("class=\"attention\"", "</section>");
+    assert!(page.html.find("class=\"attention\"") < page.html.find("class=\"filters\""));
+    let rows = section.matches("<p class=\"what\">").count();
+    let shown = section.split("class=\"more").next().unwrap().matches("<p class=\"what\">").count();
+    assert!(rows > 6 && shown == 6, "six rows, and the others are folded: {rows}");
+    assert!(text(section).contains(&format!("Needs attention {rows} ")), "{}", text(section));
+    assert!(text(section).contains("gpu-trainer in ci does not start"), "{}", text(section));
+    assert!(
+        section.contains("href=\"/?attention=unknown\"") && section.contains("href=\"/vms/ci/gpu-trainer\"")
+    );
+    let chinese = text(
+        chinese("/", snapshot(sample::vms(), sample::sources())).part("class=\"attention\"", "</section>"),
+    );
+    assert!(chinese.contains("需要关注") && chinese.contains("ci 中的 gpu-trainer 未能启动"), "{chinese}");
+}
+
+#[test]
+fn one_line_says_that_nothing_needs_attention() {
+    let calm = || {
+        vec![sample::vm(
+            "a",
+            "web",
+            "n1",
+            (1, 1, 1),
+            [sample::cpu(1, 1), sample::memory(1, 1), sample::disk(1, 1)],
+        )]
+    };
+    let page = render("/", snapshot(calm(), sample::sources()));
+    assert!(
+        page.text().contains("Nothing needs attention.") && !page.html.contains("incidents"),
+        "{}",
+        page.text()
+    );
+    let starting = Snapshot { ready: false, ..snapshot(calm(), sample::sources()) };
+    assert!(!render("/", starting).text().contains("Nothing needs attention."), "nobody knows yet");
+    let none = render("/", snapshot(vec![], sample::sources()));
+    assert!(!none.text().contains("Nothing needs attention."), "there is nothing");
+}
+
+#[test]
+fn a_vm_on_a_lost_node_is_not_shown_as_running() {
+    let node = Node { name: "node-a".into(), ready: None, ..Node::default() };
+    let lost = Snapshot { nodes: [node].into(), ..snapshot(sample::vms(), sample::sources()) };
+    let vms = sample::vms();
+    let is_on_it = |vm: &&Vm| vm.summary.node == "node-a" && vm.summary.status == Status::Running;
+    let on_it = vms.iter().filter(is_on_it).count();
+    for url in ["/", "/?view=table"] {
+        let page = render(url, lost.clone());
+        assert_eq!(page.html.matches("Running?").count(), on_it, "{url}");
+        assert!(attention(&page).contains("node-a is not ready"), "{}", attention(&page));
+    }
+    let name =
+        vms.iter().find(is_on_it).map(|vm| format!("/vms/{}/{}", vm.summary.namespace, vm.summary.name));
+    let page = render(&name.unwrap(), lost);
+    assert!(
+        page.text().contains("Running?") && page.text().contains("node-a is not ready"),
+        "{}",
+        page.text()
+    );
+}
+
+#[test]
+fn the_filter_names_what_is_chosen() {
+    let page = |url| render(url, snapshot(sample::vms(), sample::sources()));
+    let chosen = |url| {
+        let page = page(url);
+        let options = page.part("name=\"attention\"", "</select>");
+        let chosen: Vec<String> = options
+            .split("<option")
+            .filter(|of| of.contains("selected"))
+            .map(|of| text(&format!("<{of}")))
+            .collect();
+        chosen.join(", ")
+    };
+    assert_eq!(chosen("/"), "All");
+    assert!(chosen("/?attention=1").starts_with("Needs attention ("), "{}", chosen("/?attention=1"));
+    assert!(chosen("/?attention=unknown").starts_with("Unknown ("));
+    assert_eq!(chosen("/?attention=down.node.node-z"), "Down: node.node-z");
+    assert!(page("/?attention=down.node.node-z").text().contains("No VM matches. Down: node.node-z"));
 }
 
 #[test]
@@ -179,10 +273,17 @@ fn a_count_links_to_as_many_cards() {
     assert_eq!(pending.html.matches("<article").count(), 1, "Creating counts as Pending");
 }
 
+/// The row of a VM in the table, below what needs attention.
+fn table_row<'a>(page: &'a Page, vm: &str) -> &'a str {
+    let (_, table) = page.html.split_once("<tbody").unwrap();
+    let (_, row) = table.split_once(&format!("<a href=\"/vms/{vm}\">")).unwrap();
+    row.split("</tr>").next().unwrap()
+}
+
 #[test]
 fn a_row_marks_a_disk_with_unknown_volumes() {
     let page = render("/?view=table", snapshot(sample::vms(), sample::sources()));
-    let row = |vm: &str| page.part(&format!("<a href=\"/vms/{vm}\">"), "</tr>");
+    let row = |vm: &str| table_row(&page, vm);
     let partly = row("payments/db-postgres-0");
     assert!(partly.contains("title=\"Disk: 1 of 4 volumes unknown.\""), "{partly}");
     assert!(partly.contains("/db-postgres-0#why\"") && text(partly).contains("+1 ?"), "{partly}");
@@ -195,7 +296,7 @@ fn a_row_shows_what_the_guest_does_and_why_it_is_unknown() {
     vms[0] = sample::active(vms[0].clone(), GuestActivity { contention: Ok(6_000), ..sample::activity() });
     let all = || snapshot(vms.clone(), sample::sources());
     let page = render("/?view=table&sort=network", all());
-    let row = |vm: &str| page.part(&format!("<a href=\"/vms/{vm}\">"), "</tr>");
+    let row = |vm: &str| table_row(&page, vm);
     let active = row("payments/api-gateway-01");
     assert!(text(active).contains("18.4 MB/s 41.6 MB/s 1,240 3.8 ms 6.0 %"), "{}", text(active));
     assert!(active.contains("class=\"hot\">6.0 %") && text(active).contains("56.2 %"), "{active}");

@@ -73,6 +73,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
             kubevirt_status: "Running".into(),
             fault: None,
             node: node.into(),
+            lost: false,
             migrating_to: String::new(),
             ip_address: "10.244.1.23".into(),
             cpu: Some(size.0 * CORE),

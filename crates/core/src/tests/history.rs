@@ -50,6 +50,7 @@ pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
             kubevirt_status: String::new(),
             fault: None,
             node: String::new(),
+            lost: false,
             migrating_to: String::new(),
             ip_address: String::new(),
             cpu: Some(1000),

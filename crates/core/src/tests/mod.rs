@@ -10,6 +10,7 @@ mod groups;
 mod guests;
 mod health;
 mod history;
+mod incidents;
 mod incremental;
 mod insight;
 mod instancetypes;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{history::vm_of, *};
-use crate::{attention::needs_attention, problems::health};
+use crate::{attention, outlook::Outlook, problems};
 use i18n::{Lang, Localize};
 use model::{
     activity::{Activity, GuestActivity, MemoryUse, Storage, Swap, Traffic},
@@ -21,7 +21,7 @@ fn figure(unit: Unit, percent: u64) -> Figure {
 }
 
 /// A running VM of which everything is known and nothing is wrong.
-fn calm() -> Vm {
+pub(super) fn calm() -> Vm {
     let low = |unit| figure(unit, 20);
     let mut vm = vm_of("web", low(Unit::Nanocores), low(Unit::Bytes), low(Unit::Bytes));
     vm.summary.node = "n1".into();
@@ -43,7 +43,7 @@ fn calm() -> Vm {
     vm
 }
 
-fn activity(vm: &mut Vm) -> &mut GuestActivity {
+pub(super) fn activity(vm: &mut Vm) -> &mut GuestActivity {
     match &mut vm.activity {
         Activity::Known(known) => known,
         Activity::Missing(_) => panic!("it is known"),
@@ -75,13 +75,21 @@ fn volume(usage: Figure) -> Volume {
     }
 }
 
-fn drive(name: &str, operations: u64, nanos: Option<u64>) -> DriveRates {
+pub(super) fn drive(name: &str, operations: u64, nanos: Option<u64>) -> DriveRates {
     let read = OperationRates { bytes: None, operations: Some(Rate(operations)), latency: nanos };
     DriveRates { name: name.into(), read, write: OperationRates::default() }
 }
 
-fn drives(vm: &mut Vm, drives: &[DriveRates]) {
+pub(super) fn drives(vm: &mut Vm, drives: &[DriveRates]) {
     activity(vm).rates = Some(Arc::new(GuestRates { drives: drives.into(), ..GuestRates::default() }));
+}
+
+fn health(vm: &Vm) -> VmHealth {
+    problems::health(vm, &Outlook::default())
+}
+
+fn needs_attention(vm: &Vm) -> bool {
+    !attention::kinds(vm, &Outlook::default()).is_empty()
 }
 
 /// Returns the health as people read it.
@@ -323,7 +331,7 @@ fn each_problem_of_a_running_vm_has_advice() {
         change(&mut vm);
         let is_problem = vm.summary.status == Status::Running
             && vm.summary.fault.is_none()
-            && crate::problems::problems(&vm).next().is_some();
+            && problems::problems(&vm, &Outlook::default()).next().is_some();
         for problem in health(&vm).problems {
             assert_eq!(problem.advice.is_empty(), !is_problem, "{name}");
         }

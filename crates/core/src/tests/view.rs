@@ -6,6 +6,7 @@ use crate::{
     view::{home, vm},
 };
 use model::{
+    attention::Attention,
     figure::{Basis, Figure, Sample, Source, Unit},
     query::{Order, Query, Sort, ViewKind},
     view::Facet,
@@ -107,7 +108,7 @@ fn known(unit: Unit, used: u64, of: u64) -> Figure {
 fn what_needs_attention_is_high_old_missing_or_in_trouble() {
     let snapshot = troubles();
     let wanted = ["error", "high", "missing", "old", "partial", "pending"];
-    let query = Query { attention: true, ..Query::default() };
+    let query = Query { attention: Some(Attention::default()), ..Query::default() };
     assert_eq!(names(&snapshot, &query), wanted);
     let whole = home(&everything(&snapshot), &identity(), &Query::default(), NOW);
     assert_eq!(whole.facets.attention as usize, wanted.len(), "counted, asked for or not");

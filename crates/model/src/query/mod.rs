@@ -11,6 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    attention::Attention,
     bad_param::{BadParam, Expected},
     name::{is_dns_label, is_dns_subdomain},
     params::Params,
@@ -32,8 +33,8 @@ pub struct Query {
     pub namespace: String,
     pub status: Option<Status>,
     pub node: String,
-    /// Only VMs that need attention.
-    pub attention: bool,
+    /// Only VMs that need attention; `None` for all VMs.
+    pub attention: Option<Attention>,
     pub sort: Sort,
     pub order: Order,
     pub view: ViewKind,
@@ -52,7 +53,7 @@ impl Default for Query {
             namespace: String::new(),
             status: None,
             node: String::new(),
-            attention: false,
+            attention: None,
             sort: Sort::Name,
             order: Order::Asc,
             view: ViewKind::Cards,
@@ -124,6 +125,12 @@ impl Query {
                     .ok_or_else(|| BadParam::new("columns", Expected::SomeOf(COLUMNS.to_owned())))?,
             ),
         };
+        let attention = match value("attention") {
+            Some(v) if v != "0" => {
+                Some(Attention::parse(&v).ok_or_else(|| BadParam::new("attention", Attention::EXPECTED))?)
+            }
+            _ => None,
+        };
         let page = match value("page") {
             None => 1,
             Some(v) => v
@@ -137,7 +144,7 @@ impl Query {
             namespace: name("namespace", is_dns_label, Expected::Namespace)?,
             status: one_of("status", &STATUS_CODES, STATUSES)?.map(|at| Status::ALL[at]),
             node: name("node", is_dns_subdomain, Expected::Name)?,
-            attention: one_of("attention", &["0", "1"], "0 or 1")? == Some(1),
+            attention,
             sort,
             order: order.map_or(sort.default_order(), |at| Order::ALL[at]),
             view: ViewKind::ALL[view.unwrap_or_default()],
@@ -155,7 +162,7 @@ impl Query {
             "namespace" => &self.namespace,
             "status" => self.status.map_or("", Status::name),
             "node" => &self.node,
-            "attention" if self.attention => "1",
+            "attention" => return self.attention.as_ref().map(Attention::code).unwrap_or_default(),
             "sort" if self.sort != Sort::Name => self.sort.code(),
             "order" if self.order != self.sort.default_order() => self.order.code(),
             "view" if self.view != ViewKind::Cards => self.view.code(),
@@ -188,7 +195,7 @@ impl Query {
             || !self.namespace.is_empty()
             || self.status.is_some()
             || !self.node.is_empty()
-            || self.attention
+            || self.attention.is_some()
     }
 
     /// Returns a query with only the filters of this one.
@@ -198,7 +205,7 @@ impl Query {
             namespace: self.namespace.clone(),
             status: self.status,
             node: self.node.clone(),
-            attention: self.attention,
+            attention: self.attention.clone(),
             ..Self::default()
         }
     }

@@ -21,6 +21,7 @@ fn an_invalid_value_names_its_parameter() {
         ("order", "up"),
         ("status", "Gone"),
         ("attention", "yes"),
+        ("attention", "down."),
         ("view", "list"),
         ("by", "cpu"),
         ("color", "red"),
@@ -41,7 +42,7 @@ fn a_query_is_read_back_from_its_url() {
         ("namespace", "shop"),
         ("status", "Running"),
         ("node", "n1"),
-        ("attention", "1"),
+        ("attention", "filling.shop.db-0"),
         ("sort", "cpu-used"),
         ("order", "asc"),
         ("view", "table"),
@@ -53,7 +54,7 @@ fn a_query_is_read_back_from_its_url() {
     let query = parse(&pairs).unwrap();
     assert_eq!(
         query.to_query_string(),
-        "?q=a%26b%3D%C3%BC%20%2B&namespace=shop&status=Running&node=n1&attention=1&sort=cpu-used&order=asc\
+        "?q=a%26b%3D%C3%BC%20%2B&namespace=shop&status=Running&node=n1&attention=filling.shop.db-0&sort=cpu-used&order=asc\
          &view=table&by=namespace&color=disk&columns=status,cpu&page=3"
     );
     assert_eq!(pairs.map(|(field, _)| field), Query::FIELDS);

@@ -52,7 +52,10 @@ impl Cut {
                             home.vms.iter().filter_map(|vm| of_summary(visible, vm).cloned()).collect();
                         Self::List(Box::new(shown_in_json(home)), rows)
                     }
-                    Format::Postcard(_) => Self::List(Box::new(home), Vec::new()),
+                    Format::Postcard(lang) => {
+                        let attention = reader.attention(visible, lang);
+                        Self::List(Box::new(HomeView { attention, ..home }), Vec::new())
+                    }
                 }
             }
             View::Vm { namespace, name } => Self::Vm(Box::new(reader.vm_of(visible, namespace, name))),

@@ -24,7 +24,7 @@ pub fn of_list(view: &HomeView) -> usize {
     let sparklines = list::<Sparklines>(view.sparklines.len()) + texts(&view.sparklines);
     let filters = [&view.facets.namespaces, &view.facets.nodes];
     let counts: usize = filters.map(|facet: &Facet| list::<u32>(facet.vms.len())).iter().sum();
-    let rest = size_of::<HomeView>() + texts(&view.query) + view.map.len();
+    let rest = size_of::<HomeView>() + texts(&view.query) + view.map.len() + view.attention.len();
     let activity = list::<ActivityRow>(view.activity.len());
     of_frame(&view.frame) + rounded(rows + sparklines + activity + counts + rest)
 }

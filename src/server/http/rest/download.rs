@@ -26,7 +26,7 @@ use model::{
     query::Query,
     vm::{Vm, VmSummary},
 };
-use wukong_core::{amounts, attention::needs_attention, select::Selection, view};
+use wukong_core::{Visible, amounts, attention, outlook::Outlooks, select::Selection, view};
 
 /// Number of VMs that are written at once: some 250 kB of JSON.
 const CHUNK: usize = 64;
@@ -34,14 +34,16 @@ const CHUNK: usize = 64;
 /// `GET /api/vms.csv`, with the parameters of the list.
 pub async fn csv(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResult<Response> {
     let rows = selected(&app, &viewer, &uri)?;
-    let chunks = pieces(app.reader.clone(), viewer, rows, |chunk, first, _| table(chunk, first));
+    let chunks = pieces(app.reader.clone(), viewer, rows, |visible, chunk, first, _| {
+        table(&Outlooks::of(visible), chunk, first)
+    });
     Ok(attachment(chunks, "text/csv; charset=utf-8; header=present", "attachment; filename=\"vms.csv\""))
 }
 
 /// `GET /api/vms.json`, with the parameters of the list: an array like that of `/api/vms`.
 pub async fn json(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResult<Response> {
     let rows = selected(&app, &viewer, &uri)?;
-    let chunks = pieces(app.reader.clone(), viewer, rows, array);
+    let chunks = pieces(app.reader.clone(), viewer, rows, |_, chunk, first, last| array(chunk, first, last));
     Ok(attachment(chunks, "application/json", "attachment; filename=\"vms.json\""))
 }
 
@@ -59,7 +61,7 @@ fn pieces(
     reader: Reader,
     viewer: Viewer,
     rows: Vec<RowKey>,
-    write: impl Fn(&[&Vm], bool, bool) -> Vec<u8>,
+    write: impl Fn(&Visible, &[&Vm], bool, bool) -> Vec<u8>,
 ) -> impl Iterator<Item = Vec<u8>> {
     let count = rows.len().div_ceil(CHUNK).max(1);
     let mut begun = false;
@@ -71,7 +73,7 @@ fn pieces(
         if chunk.is_empty() && !is_last {
             return None;
         }
-        Some(write(&chunk, !std::mem::replace(&mut begun, true), is_last))
+        Some(write(&visible, &chunk, !std::mem::replace(&mut begun, true), is_last))
     })
 }
 
@@ -155,19 +157,19 @@ fn heads() -> Vec<String> {
 }
 
 /// Writes the VMs as CSV (RFC 4180), after the header if `first`.
-fn table(vms: &[&Vm], first: bool) -> Vec<u8> {
+fn table(outlooks: &Outlooks, vms: &[&Vm], first: bool) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     // A Vec takes every write, and all rows have the same length.
     if first {
         let _ = writer.write_record(heads());
     }
     for vm in vms {
-        let _ = writer.write_record(row(vm).into_iter().map(as_text));
+        let _ = writer.write_record(row(vm, outlooks).into_iter().map(as_text));
     }
     writer.into_inner().unwrap_or_default()
 }
 
-fn row(vm: &Vm) -> Vec<String> {
+fn row(vm: &Vm, outlooks: &Outlooks) -> Vec<String> {
     let VmSummary { usage, .. } = &vm.summary;
     let summary = &vm.summary;
     let number = |amount: Option<u64>| amount.map(|amount| amount.to_string()).unwrap_or_default();
@@ -177,7 +179,7 @@ fn row(vm: &Vm) -> Vec<String> {
         summary.kind.name().to_owned(),
         summary.status.name().to_owned(),
         summary.kubevirt_status.clone(),
-        needs_attention(vm).to_string(),
+        (!attention::kinds(vm, &outlooks.of_vm(vm)).is_empty()).to_string(),
         summary.node.clone(),
         summary.migrating_to.clone(),
         summary.ip_address.clone(),

@@ -184,6 +184,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         kubevirt_status: "Running".into(),
         fault: None,
         node: "node-1".into(),
+        lost: false,
         migrating_to: String::new(),
         ip_address: "10.0.0.5".into(),
         cpu: Some(2_000_000_000),

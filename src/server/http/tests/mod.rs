@@ -1,5 +1,6 @@
 //! Tests through the real router, with a snapshot that the test makes.
 
+mod attention;
 mod base_path;
 mod connection;
 mod download;

@@ -54,7 +54,7 @@ fn file(text: &str) -> String {
         *field = text.to_owned();
     }
     vm.os_image = text.to_owned();
-    String::from_utf8(table(&[&vm], true)).unwrap()
+    String::from_utf8(table(&Outlooks::default(), &[&vm], true)).unwrap()
 }
 
 fn running_cells(text: &str) -> Vec<String> {
@@ -189,12 +189,18 @@ fn pieces_join_without_a_seam() {
         let reader = fixture::Server::new(vec![fixture::vm("shop", "web")]).app.reader;
         let rows = vec![reader.visible(Viewer::everybody().scope()).vms()[0].summary.row_key(); count];
         let json: Vec<u8> =
-            pieces(reader.clone(), Viewer::everybody(), rows.clone(), array).flatten().collect();
-        let read: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
-        assert_eq!(read.len(), count);
-        let csv: Vec<u8> = pieces(reader, Viewer::everybody(), rows, |chunk, first, _| table(chunk, first))
+            pieces(reader.clone(), Viewer::everybody(), rows.clone(), |_, chunk, first, last| {
+                array(chunk, first, last)
+            })
             .flatten()
             .collect();
+        let read: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
+        assert_eq!(read.len(), count);
+        let csv: Vec<u8> = pieces(reader, Viewer::everybody(), rows, |visible, chunk, first, _| {
+            table(&Outlooks::of(visible), chunk, first)
+        })
+        .flatten()
+        .collect();
         let csv = String::from_utf8(csv).unwrap();
         assert_eq!(csv.matches("\r\n").count(), count + 1, "a line for the heads and one a VM");
     }

@@ -192,7 +192,7 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
     vm_marks.extend(details_marks);
     let (source, source_marks) = hostile(&source(SourceId::Nodes, SourceState::Degraded), "source", &[]);
     let node =
-        Node { name: vm.summary.node.clone(), ready: Some(false), unschedulable: true, ..Node::default() };
+        Node { name: vm.summary.node.clone(), ready: Some(true), unschedulable: true, ..Node::default() };
     let (idle, node_marks) =
         hostile(&Node { name: "idle".into(), takes_vms: true, ..Node::default() }, "node", &[]);
     let filling = Filling {
@@ -304,7 +304,7 @@ async fn every_name_is_text_on_every_page() {
 async fn a_vm_in_error_is_text_on_every_list() {
     let cluster = cluster(Status::Error, &[]);
     for (url, wanted) in [
-        ("/", &["vm.summary.name", "vm.summary.kubevirt_status"][..]),
+        ("/", &["vm.summary.name", "vm.summary.kubevirt_status", "vm.failure.detail", "vm.failure.fix"][..]),
         ("/?view=table", &["vm.summary.name"]),
         ("/?attention=1", &["vm.summary.name"]),
     ] {

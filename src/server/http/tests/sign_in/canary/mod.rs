@@ -18,8 +18,9 @@ mod world;
 use std::collections::BTreeSet;
 
 use ::model::{
-    groups::{GroupsQuery, GroupsView},
-    insight::Insight,
+    attention::AttentionKind,
+    groups::{GroupsQuery, GroupsView, Node},
+    insight::{Finding, Insight},
     params::percent_decode,
     query::Query,
     view::{HomeView, InsightsView},
@@ -29,6 +30,7 @@ use axum::http::StatusCode;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::de::DeserializeOwned;
 
+use self::model::Beside;
 use super::super::fixture::Answer;
 use cluster::{Cluster, Report, User, Way, users};
 use routes::Ask;
@@ -111,7 +113,8 @@ fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
     match ask.route {
         "/fn/home" => {
             let query = Query::of_address(&asked_query(ask)).unwrap();
-            model::check_home(&decode::<HomeView>(answer), &seen, &query);
+            let view = decode::<HomeView>(answer);
+            model::check_home(&view, &seen, &query, &beside(world, user));
         }
         "/fn/groups" => {
             let query = GroupsQuery::of_address(&asked_query(ask)).unwrap();
@@ -136,6 +139,7 @@ fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
             let wanted: BTreeSet<&str> = seen.iter().map(|vm| vm.uid.as_str()).collect();
             assert_eq!(uids.collect::<BTreeSet<_>>(), wanted);
         }
+        "/api/attention" => check_attention(&json(answer), &seen, &beside(world, user)),
         "/api/vms/{name}" if !ask.url.contains("NOT") => check_one(&seen, ask, answer),
         "/api/sources" => {
             let sources = json(answer);
@@ -145,6 +149,33 @@ fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
             }
         }
         _ => {}
+    }
+}
+
+/// What the user may know of VMs beside their own figures.
+fn beside(world: &CanaryCluster, user: &User) -> Beside {
+    let is_lost = |node: &Node| user.rights.nodes && node.ready != Some(true);
+    let lost = world.node_objects().into_iter().filter(is_lost).map(|node| node.name).collect();
+    let seen = world.findings().into_iter().filter(|(row, _)| user.rights.sees(row));
+    let undersized = seen.filter(|(_, of)| matches!(of.finding, Finding::Undersized(_)));
+    let names = undersized.map(|(_, of)| (of.kind, of.namespace, of.name));
+    Beside { lost, undersized: names.collect() }
+}
+
+/// The incidents name and count VMs that the user sees.
+fn check_attention(answer: &serde_json::Value, seen: &[Vm], beside: &Beside) {
+    let kinds: Vec<_> = seen.iter().map(|vm| (vm, model::kinds(vm, beside))).collect();
+    let with = |kind: AttentionKind| kinds.iter().filter(|(_, of)| of.contains(&kind)).count() as u64;
+    assert_eq!(answer["vms"], kinds.iter().filter(|(_, of)| !of.is_empty()).count() as u64);
+    for kind in AttentionKind::ALL {
+        assert_eq!(answer["kinds"][kind.code()], with(kind), "{kind:?}");
+    }
+    let names: BTreeSet<_> = seen.iter().map(Vm::key).collect();
+    for incident in answer["incidents"].as_array().unwrap() {
+        for vm in incident["named"].as_array().unwrap() {
+            let name = (vm["namespace"].as_str().unwrap(), vm["name"].as_str().unwrap());
+            assert!(names.contains(&name), "{incident}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
     activity::Activity,
+    attention::{Attention, AttentionKind},
     figure::{Basis, Figure, Sample},
     groups::{Consumer, GroupsQuery, GroupsView, TOP},
     insight::{Finding, Insight, InsightTotals, Resource},
@@ -15,9 +16,18 @@ use model::{
     vm::{Kind, Status, Vm},
 };
 
-pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query) {
+/// What the user may know of VMs beside their own figures.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Nodes that are not ready.
+    pub lost: BTreeSet<String>,
+    /// VMs that are undersized by their history.
+    pub undersized: BTreeSet<RowName>,
+}
+
+pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query, beside: &Beside) {
     assert_eq!(view.totals, totals(&seen.iter().collect::<Vec<_>>()));
-    let matching: Vec<&Vm> = seen.iter().filter(|vm| passes(vm, query)).collect();
+    let matching: Vec<&Vm> = seen.iter().filter(|vm| passes(vm, query, beside)).collect();
     assert_eq!(view.matching as usize, matching.len(), "{query:?}");
     let wanted = rows(&matching);
     if query.view == ViewKind::Map {
@@ -30,12 +40,16 @@ pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query) {
     if query.view == ViewKind::Table {
         assert_eq!(view.vms.len(), view.activity.len());
     }
-    check_facets(view, seen, query);
+    check_facets(view, seen, query, beside);
+    for row in &view.vms {
+        let may_run = matches!(row.status, Status::Running | Status::Unknown);
+        assert_eq!(row.lost, may_run && beside.lost.contains(&row.node), "{row:?}");
+    }
 }
 
-fn check_facets(view: &HomeView, seen: &[Vm], query: &Query) {
+fn check_facets(view: &HomeView, seen: &[Vm], query: &Query, beside: &Beside) {
     // Each filter is counted as if it had this value, and the others stayed.
-    let count = |query: Query| seen.iter().filter(|vm| passes(vm, &query)).count() as u32;
+    let count = |query: Query| seen.iter().filter(|vm| passes(vm, &query, beside)).count() as u32;
     let names = |of: fn(&Vm) -> Vec<&String>| {
         let names: BTreeSet<&String> = seen.iter().flat_map(of).filter(|name| !name.is_empty()).collect();
         names.into_iter().cloned().collect::<Vec<_>>()
@@ -52,7 +66,10 @@ fn check_facets(view: &HomeView, seen: &[Vm], query: &Query) {
     assert_eq!(facet(&view.facets.nodes), nodes, "{query:?}");
     let statuses = Status::ALL.map(|status| count(Query { status: Some(status), ..query.clone() }));
     assert_eq!(view.facets.statuses, statuses, "{query:?}");
-    assert_eq!(view.facets.attention, count(Query { attention: true, ..query.clone() }), "{query:?}");
+    let attention = |attention| count(Query { attention: Some(attention), ..query.clone() });
+    assert_eq!(view.facets.attention, attention(Attention::default()), "{query:?}");
+    let kinds = AttentionKind::ALL.map(|kind| attention(kind.into()));
+    assert_eq!(view.facets.attention_kinds, kinds, "{query:?}");
 }
 
 fn check_map(map: &Map, matching: &[&Vm], by: GroupBy) {
@@ -133,7 +150,7 @@ pub fn check_insights(view: &InsightsView, seen: &[Vm], findings: &[Insight]) {
 }
 
 /// A row as the answers identify it.
-type RowName = (Kind, String, String);
+pub type RowName = (Kind, String, String);
 
 fn row((kind, namespace, name): (Kind, &str, &str)) -> RowName {
     (kind, namespace.to_owned(), name.to_owned())
@@ -150,7 +167,7 @@ pub fn group_of(vm: &Vm, by: GroupBy) -> &str {
     }
 }
 
-fn passes(vm: &Vm, query: &Query) -> bool {
+fn passes(vm: &Vm, query: &Query, beside: &Beside) -> bool {
     let Query { q, namespace, status, node, attention, .. } = query;
     let summary = &vm.summary;
     let texts = [&summary.name, &summary.namespace, &summary.node, &summary.ip_address, &vm.os_image]
@@ -162,14 +179,27 @@ fn passes(vm: &Vm, query: &Query) -> bool {
         && (namespace.is_empty() || summary.namespace == *namespace)
         && (node.is_empty() || [&summary.node, &summary.migrating_to].contains(&node))
         && status.is_none_or(status_of)
-        && (!attention || needs_attention(vm))
+        && attention.as_ref().is_none_or(|wanted| {
+            let kinds = kinds(vm, beside);
+            assert_eq!(wanted.cause, "", "incidents have a test of their own");
+            wanted.kind.map_or(!kinds.is_empty(), |kind| kinds.contains(&kind))
+        })
 }
 
-fn needs_attention(vm: &Vm) -> bool {
-    match vm.summary.status {
-        Status::Stopped => false,
-        Status::Running => vm.summary.fault.is_some() || has_unknown(vm) || has_problem(vm),
-        Status::Error | Status::Unknown | Status::Pending | Status::Creating => true,
+/// Returns what a VM needs attention for.
+pub fn kinds(vm: &Vm, beside: &Beside) -> BTreeSet<AttentionKind> {
+    let summary = &vm.summary;
+    let may_run = matches!(summary.status, Status::Running | Status::Unknown);
+    if may_run && beside.lost.contains(&summary.node) {
+        return BTreeSet::from([AttentionKind::Down]);
+    }
+    match summary.status {
+        Status::Stopped => BTreeSet::new(),
+        Status::Running if summary.fault.is_some() => BTreeSet::from([AttentionKind::Down]),
+        Status::Running => running_kinds(vm, beside),
+        Status::Error => BTreeSet::from([AttentionKind::Down]),
+        Status::Unknown => BTreeSet::from([AttentionKind::Unknown]),
+        Status::Pending | Status::Creating => BTreeSet::from([AttentionKind::NotStarting]),
     }
 }
 
@@ -184,7 +214,7 @@ fn has_unknown(vm: &Vm) -> bool {
 }
 
 /// What fresh activity the generator makes is always too much, and no file system is on one of its volumes.
-fn has_problem(vm: &Vm) -> bool {
+fn running_kinds(vm: &Vm, beside: &Beside) -> BTreeSet<AttentionKind> {
     let usage = &vm.summary.usage;
     let is_full = |used: u64, of: u64, percent: u128| u128::from(used) * 100 >= u128::from(of) * percent;
     let is_high = |figure: &Figure| {
@@ -193,16 +223,30 @@ fn has_problem(vm: &Vm) -> bool {
                 true => sample.used.div_ceil(1_000_000) * 1_000_000,
                 false => sample.used,
             };
-            is_full(used, sample.of, 90)
+            !sample.stale && is_full(used, sample.of, 90)
         })
     };
     let mut filesystems = vm.guest.filesystems.iter();
     let mut volumes = vm.volumes.iter().filter_map(|volume| volume.usage.sample());
-    is_high(&usage.cpu)
-        || usage.guest_memory.map_or_else(|| is_high(&usage.memory), |percent| percent >= 85)
-        || volumes.any(|sample| is_full(sample.used, sample.of, 85))
-        || filesystems.any(|of| is_full(of.used.unwrap(), of.total.unwrap(), 85))
-        || matches!(&vm.activity, Activity::Known(known) if !known.stale)
+    let fresh = match &vm.activity {
+        Activity::Known(known) if !known.stale => Some(known),
+        _ => None,
+    };
+    let cpu = is_high(&usage.cpu);
+    let memory = usage.guest_memory.map_or_else(|| is_high(&usage.memory), |percent| percent >= 85);
+    let swaps = fresh.is_some_and(|known| known.swap.is_ok());
+    let history = beside.undersized.contains(&row(vm.summary.key()));
+    let is_full = volumes.any(|sample| is_full(sample.used, sample.of, 85))
+        || filesystems.any(|of| is_full(of.used.unwrap(), of.total.unwrap(), 85));
+    let needs = [
+        (AttentionKind::FillingUp, is_full),
+        (AttentionKind::Undersized, cpu || memory || swaps || history),
+        // At its own limit, a VM waits for nobody else.
+        (AttentionKind::Contended, fresh.is_some() && !cpu),
+        (AttentionKind::SlowDisk, fresh.is_some()),
+        (AttentionKind::Unknown, has_unknown(vm)),
+    ];
+    needs.into_iter().filter(|(_, is)| *is).map(|(kind, _)| kind).collect()
 }
 
 fn figure_is_cpu(sample: &Sample) -> bool {

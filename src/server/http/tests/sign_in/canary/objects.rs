@@ -237,6 +237,7 @@ pub fn vm(row: &Row) -> Vm {
             kubevirt_status: make.text("printed"),
             fault: make.one_in(6).then(|| Box::new(make.message("fault"))),
             node: if node < NODES { node_name(node) } else { String::new() },
+            lost: false,
             migrating_to: target.filter(|target| *target < NODES).map(node_name).unwrap_or_default(),
             ip_address: make.text("address"),
             cpu: is_known.then(|| make.amount()),
