@@ -366,7 +366,7 @@ pub fn node(id: usize, salt: usize) -> Node {
         cpu: Some(make.amount()),
         memory: Some(make.amount()),
         ready: [Some(true), Some(false), None][make.shape.random_range(0..3)],
-        ready_since: Some(make.time()),
+        ready_since: Some(NOW - make.numbers.random_range(1_000_000_000..100_000_000_000)),
         unschedulable: make.one_in(2),
         takes_vms: make.one_in(2),
     }
