@@ -235,7 +235,7 @@ fn activity(view: &RowView, column: Column) -> AnyView {
             };
             // The traffic of SR-IOV interfaces is not in it.
             let at_least = if matches!(amount, Amount::AtLeast(_)) { "≥ " } else { "" };
-            view! { <span class=class>{at_least} {text(known)}</span> }.into_any()
+            view! { <span class=class>{[at_least, &text(known)].concat()}</span> }.into_any()
         }
         Amount::Nothing => "–".into_any(),
         Amount::Missing(reason) => unknown_amount(&view.vm, column_header(column).0, reason).into_any(),

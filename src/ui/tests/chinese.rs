@@ -57,6 +57,7 @@ const TERMS: &[&str] = &[
     "Longhorn",
     "Ceph",
     "RBD",
+    "PSI",
     "Prometheus",
     "kubectl",
     "working",
