@@ -280,6 +280,7 @@ fn the_history_tells_how_long_a_disk_lasts() {
 
 fn volume(name: &str) -> Volume {
     Volume {
+        backing: 0,
         name: name.into(),
         claim: name.into(),
         size: None,
