@@ -150,19 +150,20 @@ impl<'a> Last<'a> {
     }
 }
 
-/// What is kept of a volume, in bytes. Its names are kept twice: its peers have them too.
+/// What is kept of a volume, in bytes.
 fn bytes_of(stats: &VolumeStats) -> usize {
-    let text = |text: &str| text.len().next_multiple_of(SMALLEST_TEXT);
-    let names = match &stats.of {
-        VolumeRef::Claim(claim) => [&*claim.namespace, &*claim.name, ""].map(text),
-        VolumeRef::PodVolume { pod, volume } => [&*pod.namespace, &*pod.name, &**volume].map(text),
-    };
+    match &stats.of {
+        VolumeRef::Claim(claim) => reported_bytes(&[&claim.namespace, &claim.name]),
+        VolumeRef::PodVolume { pod, volume } => reported_bytes(&[&pod.namespace, &pod.name, volume]),
+    }
+}
+
+/// Returns the bytes that are kept if a kubelet reports a volume with these names. They are kept twice: its peers have
+/// them too.
+pub fn reported_bytes(names: &[&str]) -> usize {
+    let texts = names.iter().map(|name| name.len().next_multiple_of(SMALLEST_TEXT));
     let peer = size_of::<(u64, u64, Key)>();
-    size_of::<VolumeStats>()
-        + size_of::<Receipt>()
-        + peer
-        + Reporters::BYTES
-        + 2 * names.iter().sum::<usize>()
+    size_of::<VolumeStats>() + size_of::<Receipt>() + peer + Reporters::BYTES + 2 * texts.sum::<usize>()
 }
 
 /// Keeps the newest stats of each volume. One volume may be mounted in two pods, each measured separately.

@@ -80,6 +80,7 @@ use model::{
     vm::Vm,
 };
 
+pub use kubelet::reported_bytes;
 pub use scope::{Scope, Visible};
 pub use state::ClusterState;
 
