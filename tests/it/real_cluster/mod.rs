@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod figures;
 mod harness;
+mod identity;
 mod ipv6;
 mod late_crds;
 mod layers;

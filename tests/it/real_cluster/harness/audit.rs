@@ -4,12 +4,15 @@ use std::{collections::HashSet, path::PathBuf};
 
 use serde_json::Value;
 
-/// Requests of every service account, without bodies; a watch is logged as soon as it is answered.
+/// Requests of every service account, with the bodies of access reviews; a watch is logged as soon as it is answered.
 pub const POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+  - level: Request
+    userGroups: ["system:serviceaccounts"]
+    resources: [{group: authorization.k8s.io, resources: [subjectaccessreviews]}]
   - level: Metadata
     userGroups: ["system:serviceaccounts"]
   - level: None
@@ -49,18 +52,32 @@ impl Audit {
 
     /// Returns all requests of `user` so far, each once.
     pub fn of(&self, user: &str) -> Vec<AuditEntry> {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let mut seen = HashSet::new();
-        text.lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|event| event["user"]["username"] == user)
-            .filter(|event| seen.insert(event["auditID"].to_string()))
+        self.events_of(user)
+            .into_iter()
             .map(|event| AuditEntry {
                 verb: event["verb"].as_str().unwrap_or_default().to_owned(),
                 uri: event["requestURI"].as_str().unwrap_or_default().to_owned(),
                 code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
                 received_ms: milliseconds(&event["requestReceivedTimestamp"]),
             })
+            .collect()
+    }
+}
+
+impl Audit {
+    /// Returns what `user` asked in SubjectAccessReviews so far: the `spec` of each.
+    pub fn access_reviews_of(&self, user: &str) -> Vec<Value> {
+        let specs = self.events_of(user).into_iter().map(|mut event| event["requestObject"]["spec"].take());
+        specs.filter(Value::is_object).collect()
+    }
+
+    fn events_of(&self, user: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let mut seen = HashSet::new();
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|event| event["user"]["username"] == user)
+            .filter(|event| seen.insert(event["auditID"].to_string()))
             .collect()
     }
 }

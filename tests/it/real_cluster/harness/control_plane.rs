@@ -193,6 +193,14 @@ impl ControlPlane {
         *self.api_server.lock().unwrap() = Some(process);
     }
 
+    /// Starts it anew with an AuthenticationConfiguration.
+    pub async fn restart_with_authentication(&self, configuration: &Value) {
+        std::fs::write(self.dir().join(AUTHENTICATION), configuration.to_string()).unwrap();
+        self.stop_api_server();
+        self.start_api_server();
+        self.ready().await;
+    }
+
     pub async fn ready(&self) {
         let ready = within(START, async || self.api.text("/readyz").await.map_err(|e| e.to_string())).await;
         if let Err(why) = ready {
@@ -330,6 +338,10 @@ impl ControlPlane {
         for (flag, file) in FILES {
             command.arg(format!("--{flag}={}", self.dir().join(file).display()));
         }
+        let authentication = self.dir().join(AUTHENTICATION);
+        if authentication.exists() {
+            command.arg(format!("--authentication-config={}", authentication.display()));
+        }
         command
     }
 }
@@ -338,6 +350,9 @@ impl ControlPlane {
 pub fn person(id: usize) -> String {
     format!("token-of-person-{id}")
 }
+
+/// A file that few tests have.
+const AUTHENTICATION: &str = "authentication.json";
 
 /// Flags of kube-apiserver that name a file.
 const FILES: [(&str, &str); 14] = [
