@@ -4,13 +4,9 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
-use crate::ui::{address, words};
+use crate::ui::address;
 use i18n::{self as names, t, text};
-use model::{
-    attention::AttentionKind,
-    query::Query,
-    source::{SourceHealth, SourceId, SourceState},
-};
+use model::source::{SourceHealth, SourceId, SourceState};
 
 const LINES: usize = 3;
 
@@ -19,7 +15,7 @@ const LINES: usize = 3;
 fn failing(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
     let is_failing = |source: &&SourceHealth| match source.state {
         SourceState::Degraded | SourceState::Forbidden => {
-            !source.id.is_second() && source.vms_missing + source.vms_stale == 0
+            cost(source.id).is_some() && source.vms_missing + source.vms_stale == 0
         }
         SourceState::Starting | SourceState::Healthy | SourceState::NotConfigured | SourceState::Absent => {
             false
@@ -64,7 +60,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
         <p class="notice">
             {icon(Icon::Warn)}
             <span>
-                <b>{cost(source)}</b>
+                <b>{cost(source.id)}</b>
                 " "
                 {t!(notice.error, source = source.id.code(), error = error)}
                 " "
@@ -77,68 +73,28 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
     }
 }
 
-/// The address of the list of VMs with unknown figures; each of them gives its own reason.
-pub fn attention(source: &SourceHealth) -> String {
-    let attention = Some(AttentionKind::Unknown.into());
-    address::list(&Query { attention, node: source.node.clone(), ..Query::default() })
-}
-
-/// Example: `CPU, memory: incomplete for 12 VMs, stale for 3 VMs.`
-pub fn cost(source: &SourceHealth) -> String {
-    let mut costs = Vec::new();
-    if source.vms_missing > 0 {
-        costs.push(t!(notice.unknown_for, vms = words::vms(source.vms_missing)));
-    }
-    if source.vms_stale > 0 {
-        costs.push(t!(notice.old_for, vms = words::vms(source.vms_stale)));
-    }
-    if costs.is_empty() {
-        costs.push(consequence(source.id).to_owned());
-    }
-    t!(notice.cost, figures = figure(source.id), costs = costs.join(t!(notice.between)))
-}
-
-fn figure(id: SourceId) -> &'static str {
-    match id {
-        SourceId::PodMetrics => t!(notice.pod_metrics),
-        SourceId::Kubelet => t!(notice.kubelet),
-        SourceId::VirtHandler => t!(notice.virt_handler),
-        SourceId::Prometheus => t!(notice.prometheus),
-        SourceId::GuestAgent => t!(notice.guest_agent),
-        SourceId::PersistentVolumes => t!(notice.persistent_volumes),
-        SourceId::Nodes => t!(notice.nodes),
-        SourceId::ClusterInstancetypes | SourceId::Instancetypes => t!(notice.instancetypes),
-        SourceId::Longhorn => t!(notice.longhorn),
-        SourceId::Ceph => t!(notice.ceph),
-        SourceId::AccessReviews => t!(notice.access_reviews),
-        SourceId::Wukongs => t!(notice.wukongs),
-        SourceId::VirtualMachines => t!(notice.virtual_machines),
-        SourceId::Instances => t!(notice.instances),
-        SourceId::Migrations => t!(notice.migrations),
-        SourceId::Pods => t!(notice.pods),
-        SourceId::Claims => t!(notice.claims),
-    }
-}
-
-/// What a failing source costs if it gives no figure of its own, or if none of its figures is missing yet.
-fn consequence(id: SourceId) -> &'static str {
-    match id {
-        SourceId::PodMetrics
-        | SourceId::Kubelet
+/// What a failing source costs while none of its figures is missing, such as `CPU, memory: the last known figures are
+/// shown.` `None` for a second source: it costs nothing until something is missing.
+fn cost(id: SourceId) -> Option<String> {
+    let (figures, costs) = match id {
+        SourceId::PodMetrics => (t!(notice.pod_metrics), t!(notice.last_stands)),
+        SourceId::Kubelet => (t!(notice.kubelet), t!(notice.last_stands)),
+        SourceId::AccessReviews => (t!(notice.access_reviews), t!(notice.rights_end)),
+        SourceId::Wukongs => (t!(notice.wukongs), t!(notice.maybe_old)),
+        SourceId::VirtualMachines => (t!(notice.virtual_machines), t!(notice.maybe_old)),
+        SourceId::Instances => (t!(notice.instances), t!(notice.maybe_old)),
+        SourceId::Pods => (t!(notice.pods), t!(notice.maybe_old)),
+        SourceId::Claims => (t!(notice.claims), t!(notice.maybe_old)),
+        SourceId::Migrations
+        | SourceId::PersistentVolumes
+        | SourceId::Nodes
+        | SourceId::ClusterInstancetypes
+        | SourceId::Instancetypes
         | SourceId::VirtHandler
         | SourceId::Prometheus
         | SourceId::GuestAgent
         | SourceId::Longhorn
-        | SourceId::Ceph => t!(notice.last_stands),
-        SourceId::PersistentVolumes => t!(notice.unmatched),
-        SourceId::Nodes => t!(notice.overcommitted),
-        SourceId::AccessReviews => t!(notice.rights_end),
-        SourceId::ClusterInstancetypes | SourceId::Instancetypes => t!(notice.size_unknown),
-        SourceId::Wukongs
-        | SourceId::VirtualMachines
-        | SourceId::Instances
-        | SourceId::Migrations
-        | SourceId::Pods
-        | SourceId::Claims => t!(notice.maybe_old),
-    }
+        | SourceId::Ceph => return None,
+    };
+    Some(t!(notice.cost, figures = figures, costs = costs))
 }

@@ -5,9 +5,9 @@ use leptos_router::{LazyRoute, lazy_route};
 
 use super::loading;
 use crate::ui::{
+    address,
     components::{
         icon::{Icon, icon},
-        notices::attention,
         sheet::{Column, number, sheet},
         state::{State, state},
         title::title,
@@ -20,8 +20,11 @@ use crate::ui::{
 };
 use i18n::{gives, key, permission, t, text};
 use model::{
-    Millis, format,
+    Millis,
+    attention::AttentionKind,
+    format,
     message::Key,
+    query::Query,
     source::{Latency, ReviewCounts, SourceHealth, SourceState},
     view::{Frame, SourcesView},
 };
@@ -138,7 +141,7 @@ fn served(source: &SourceHealth) -> String {
 
 /// A cell with a number of VMs, which links to them.
 fn vm_count(head: Key, source: &SourceHealth, vms: u32) -> impl IntoView + use<> {
-    let link = (vms > 0).then(|| view! { <a href=attention(source)>{format::grouped(vms.into())}</a> });
+    let link = (vms > 0).then(|| view! { <a href=unknown_vms(source)>{format::grouped(vms.into())}</a> });
     let none = link.is_none();
     view! {
         <td role="cell" data-th=text(head) class=if none { "num none" } else { "num" }>
@@ -180,4 +183,10 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
             </td>
         </tr>
     }
+}
+
+/// The address of the list of VMs with unknown figures; each of them gives its own reason.
+fn unknown_vms(source: &SourceHealth) -> String {
+    let attention = Some(AttentionKind::Unknown.into());
+    address::list(&Query { attention, node: source.node.clone(), ..Query::default() })
 }

@@ -14,7 +14,7 @@ pub fn unknown_activity<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<Unknown<'a>>
         return Vec::new();
     }
     let of = match &details.activity {
-        Activity::Missing(missing) => return vec![(t!(notice.virt_handler).to_owned(), missing)],
+        Activity::Missing(missing) => return vec![(t!(vm.guest_figures).to_owned(), missing)],
         Activity::Known(known) => known,
     };
     // Another source may have the guest's memory.
