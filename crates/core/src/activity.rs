@@ -85,7 +85,7 @@ impl ClusterState {
         let counted = Counted {
             rates,
             memory: &guest.memory,
-            migration: guest.migration.as_ref(),
+            migration: guest.migration.as_deref(),
             contention_since: handler.and_then(|handler| handler.contention_since),
         };
         Ok(describe(&counted, uncounted, origin))
@@ -126,7 +126,7 @@ pub(super) fn uncounted_interfaces(instance: &InstanceFacts) -> u32 {
 pub(super) struct Counted<'a> {
     pub rates: Option<&'a Arc<GuestRates>>,
     pub memory: &'a GuestMemory,
-    pub migration: Option<&'a Box<MigrationProgress>>,
+    pub migration: Option<&'a MigrationProgress>,
     /// See [`NodeHandler`].
     pub contention_since: Option<KubevirtVersion>,
 }
@@ -147,7 +147,7 @@ pub(super) fn describe(counted: &Counted<'_>, uncounted: u32, origin: Origin) ->
         network_from: None,
         storage: known().and_then(storage),
         contention: known().and_then(|rates| contention(rates, contention_since)),
-        migration: migration.cloned(),
+        migration: migration.map(|progress| Box::new(*progress)),
         rates: rates.cloned(),
     }
 }

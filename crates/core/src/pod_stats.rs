@@ -59,7 +59,7 @@ impl LauncherStats {
             };
             match self.0.entry(stats.pod.clone()) {
                 Entry::Occupied(known) if known.get().is_of(pod) => known.into_mut().add(stats, at, longest),
-                Entry::Occupied(mut other) => *other.get_mut() = Box::new(LauncherPod::new(pod, stats, at)),
+                Entry::Occupied(mut other) => **other.get_mut() = LauncherPod::new(pod, stats, at),
                 Entry::Vacant(new) => drop(new.insert(Box::new(LauncherPod::new(pod, stats, at)))),
             }
         }

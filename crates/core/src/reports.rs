@@ -134,7 +134,7 @@ impl ClusterState {
     /// Returns the reports whose volume was the claim's pod's when its pod was not known yet.
     fn reports_of_pods<'a, 'k>(&'a self, claim: &'k Key) -> impl Iterator<Item = Report<'a>> + use<'a, 'k> {
         let is_any = self.reporters.of_unknown_pods > 0;
-        let pods = is_any.then(|| self.pods.named(Name::claim(claim))).unwrap_or_default();
+        let pods = if is_any { self.pods.named(Name::claim(claim)) } else { Default::default() };
         pods.iter().take(MOST_PODS).flat_map(move |pod| {
             let volumes = pod.claims.iter().filter(|(_, of)| **of == *claim.name);
             let name = |volume| Name::PodVolume(&pod.namespace, &pod.name, volume);

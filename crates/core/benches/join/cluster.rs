@@ -118,7 +118,12 @@ impl Cluster {
             trusted_time: true,
         };
         let volumes = guests().map(stats).collect();
-        let facts = SummaryFacts { source: Source::KubeletDirect, volumes, node_filesystems: vec![200 * GI] };
+        let facts = SummaryFacts {
+            source: Source::KubeletDirect,
+            volumes,
+            pods: Vec::new(),
+            node_filesystems: vec![200 * GI],
+        };
         state.apply(Observation::Summary { node: node(at), at: self.now(), result: Ok(facts) });
         let facts = GuestsFacts { guests: guests().map(|n| self.guest(n)).collect(), contention_since: None };
         state.apply(Observation::Guests { node: node(at), at: self.now(), result: Ok(facts) });

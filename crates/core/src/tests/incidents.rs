@@ -522,7 +522,7 @@ fn the_documented_thresholds_are_those_of_the_code() {
         ("memory as the host counts it", (percent(USE), none())),
         ("CPU is in use", (percent(USE), none())),
         ("the 95th percentile", (percent(crate::insight::UNDERSIZED / 10), none())),
-        ("the guest swaps", (format!("from {} MiB/s", SWAP.0 / 1_000 >> 20), none())),
+        ("the guest swaps", (format!("from {} MiB/s", (SWAP.0 / 1_000) >> 20), none())),
         ("vCPUs wait", (waits(CONTENTION.high), waits(CONTENTION.critical))),
         ("the same, while the VM uses at least 90 % of its own CPU", (waits(CONTENTION.high), none())),
         ("the mean read or write", (format!("from {} ms", SLOW / 1_000_000), none())),
