@@ -28,13 +28,13 @@ pub fn status(status: Status) -> Key {
 /// Returns what a VM needs attention for.
 pub fn attention_kind(kind: AttentionKind) -> Key {
     match kind {
-        AttentionKind::Down => key!(attention.down),
-        AttentionKind::FillingUp => key!(attention.filling_up),
-        AttentionKind::Undersized => key!(attention.undersized),
-        AttentionKind::Contended => key!(attention.contended),
-        AttentionKind::SlowDisk => key!(attention.slow_disk),
-        AttentionKind::NotStarting => key!(attention.not_starting),
-        AttentionKind::Unknown => key!(attention.unknown),
+        AttentionKind::Down => key!(attention_kind.down),
+        AttentionKind::FillingUp => key!(attention_kind.filling_up),
+        AttentionKind::Undersized => key!(attention_kind.undersized),
+        AttentionKind::Contended => key!(attention_kind.contended),
+        AttentionKind::SlowDisk => key!(attention_kind.slow_disk),
+        AttentionKind::NotStarting => key!(attention_kind.not_starting),
+        AttentionKind::Unknown => key!(attention_kind.unknown),
     }
 }
 

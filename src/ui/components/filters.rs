@@ -92,7 +92,7 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
                     select(t!(list.order), "order", orders(), order),
                 )
             })}
-            {select(t!(attention.by), "attention", attention(query, facets), &query.value("attention"))}
+            {select(t!(attention_kind.by), "attention", attention(query, facets), &query.value("attention"))}
             {["by", "color", "columns"].map(|field| hidden(query, field))}
             {map.then(|| ["sort", "order"].map(|field| hidden(query, field)))}
             // The first button of the form, which Enter activates; it keeps the current view.
