@@ -18,7 +18,7 @@ const languages = (page: Page) => bar(page).getByRole("navigation", { name: /Lan
 /** The visible and spoken texts of a page, without commands, code and messages of sources. */
 const texts = (page: Page) => page.evaluate(() => {
   const copy = document.body.cloneNode(true) as HTMLElement;
-  copy.querySelectorAll("script, style, code, pre, .fix").forEach((element) => element.remove());
+  copy.querySelectorAll("script, style, code, pre, .fix, .remedy").forEach((element) => element.remove());
   const spoken = ["title", "aria-label", "aria-valuetext", "placeholder", "data-th"].flatMap((name) =>
     [...copy.querySelectorAll(`[${name}]`)].map((element) => element.getAttribute(name) ?? ""));
   const texts: string[] = [];

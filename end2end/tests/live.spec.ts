@@ -23,8 +23,8 @@ function watch(page: Page) {
       seen.open.add(request);
       seen.opened.push(request.url());
     }
-    // The history of a VM has no stream.
-    if (/\/fn\/(?!history)/.test(request.url())) seen.polls += 1;
+    // The history and the timeline of a VM have no stream.
+    if (/\/fn\/(?!history|timeline)/.test(request.url())) seen.polls += 1;
   });
   for (const end of ["requestfinished", "requestfailed"] as const) page.on(end as "requestfailed", (request) => seen.open.delete(request));
   return seen;

@@ -44,7 +44,7 @@ test("a migration under way says from where to where, and how far it is", async 
   await page.goto(address(vm));
   const line = lines(page).filter({ hasText: `Migrating from ${migration.sourceNode} to ${migration.targetNode}` });
   await expect(line).toHaveCount(1);
-  await expect(line).toContainText(/sent, .* remaining; sends .*\/s, the guest writes .*\/s/);
+  await expect(line).toContainText(/[\d,.]+ \w+ sent, [\d,.]+ \w+ remaining; sends (–|.*\/s), the guest writes .*\/s/);
 });
 
 test("the newest comes first", async ({ page, demo }) => {
