@@ -7,8 +7,8 @@ type Details = { conditions: { type: string; status: string; reason: string; mes
 
 // Words that Chinese pages share with English ones: names, units, codes and commands.
 const TERMS = new Set((
-  "wukong dashboard CPU vCPU Wukong KubeVirt VirtualMachine VirtualMachineInstance Launcher launcher Pod Pods PVC API UTC MAC " +
-  "kubelet prometheus Prometheus longhorn Longhorn ceph Ceph RBD guest agent kubectl working set watch list get read query " +
+  "wukong dashboard CPU vCPU PSI Wukong Kubernetes KubeVirt VirtualMachine VirtualMachineInstance Launcher launcher Pod Pods PVC API UTC MAC " +
+  "kubelet prometheus Prometheus longhorn Longhorn ceph Ceph RBD mirroring guest agent kubectl working set watch list get read query " +
   "nodes pods persistentvolumes persistentvolumeclaims virtualmachines virtualmachineinstances virtualmachineinstancemigrations virtualmachineinstancetypes virtualmachineclusterinstancetypes wukongs masquerade bridge Ready IOPS CSV JSON Home End Enter Esc"
 ).split(" "));
 
