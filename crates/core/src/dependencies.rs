@@ -1,7 +1,7 @@
 //! Notes what one row is joined from while it is joined: the names that it looks up, and the next moment at
 //! which it changes by the clock alone. `rows` joins it again when one of them changed, or at that moment.
 //!
-//! Whoever looks something up for a row notes its name, and compares times only by the methods here. The test
+//! Code that looks something up for a row notes its name, and compares times only by the methods here. The test
 //! `tests/incremental` finds what is forgotten.
 
 use std::cell::{Cell, RefCell};

@@ -1,4 +1,4 @@
-//! Reads the Events of one VM for `reader`. One set of lists serves all viewers of a VM for half a minute, and nobody's
+//! Reads the Events of one VM for `reader`. One set of lists serves all viewers of a VM for half a minute, and no
 //! page waits longer than it is told to: what has not come by then is shown the next time. What is read is kept for all
 //! viewers, so each viewer's own right to list Events in the namespace is checked before anything of it is shown.
 

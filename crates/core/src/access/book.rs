@@ -235,7 +235,7 @@ impl AccessBook {
         self.pick(now, &mut reviews, |viewer| viewer.next_everywhere(now));
         // A right that may be lost comes before everything that can only add.
         self.pick(now, &mut reviews, |viewer| viewer.next_urgent(Urgency::Recheck, now));
-        // Somebody waits for these. They have a budget of their own: a script that opens every VM delays nobody's scope.
+        // A page waits for these. They have their own budget, so that a script that opens every VM delays no scope.
         let before = reviews.len();
         let most = self.wanted.whole();
         self.pick_most(most, now, &mut reviews, |viewer| viewer.wanted.next(now));

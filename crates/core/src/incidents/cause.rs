@@ -206,7 +206,7 @@ pub(super) fn unknown<'a>(vm: &Vm, mut add: impl FnMut(Cause<'a>, Measured)) {
     }
 }
 
-/// Returns why a figure is unknown; `source` is the source of one that is missing.
+/// Returns why a figure is unknown. `source` is named for a missing figure, which has no sample.
 fn why<'a>(figure: &Figure, source: SourceId) -> Cause<'a> {
     match figure {
         Figure::Known(sample) => Cause::Stale(sample.source.id()),

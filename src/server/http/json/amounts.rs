@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 
-use super::super::history_figures::{HistoryFigure, HistoryFigures};
+use super::{
+    super::history_figures::{HistoryFigure, HistoryFigures},
+    history::StatsJson,
+};
 use model::{
     Millis,
     activity_history::{ActivityFigure, AmountHistory, VolumeHistory},
-    history::{History, Stats},
+    history::History,
 };
 
 /// The series that were asked for; the others are left out.
@@ -60,16 +63,6 @@ struct AmountJson {
     /// Null if unknown.
     points: Vec<Option<f64>>,
     stats: Option<StatsJson>,
-}
-
-#[derive(Serialize)]
-struct StatsJson {
-    min: f64,
-    avg: f64,
-    max: f64,
-    p95: f64,
-    known: u32,
-    all: u32,
 }
 
 impl<'a> AmountsJson<'a> {
@@ -129,17 +122,13 @@ impl Scale {
 impl AmountJson {
     fn new(AmountHistory { source, series }: &AmountHistory, Scale { unit, per }: Scale) -> Self {
         let scaled = |amount: u64| amount as f64 / per;
-        let stats = series.stats().map(|Stats { min, avg, max, p95, known, all }| {
-            let [min, avg, max, p95] = [min, avg, max, p95].map(scaled);
-            StatsJson { min, avg, max, p95, known, all }
-        });
         Self {
             unit,
             source: source.map(|source| source.name()),
             start: series.start,
             step_seconds: series.step / 1000,
             points: series.points.iter().map(|point| point.amount().map(scaled)).collect(),
-            stats,
+            stats: series.stats().map(|stats| StatsJson::new(stats, scaled)),
         }
     }
 }

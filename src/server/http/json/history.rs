@@ -76,14 +76,14 @@ impl SeriesJson {
             start: series.start,
             step_seconds: series.step / 1000,
             points: series.points.iter().map(|point: &Point| point.tenths().map(tenths)).collect(),
-            stats: series.stats().map(StatsJson::new),
+            stats: series.stats().map(|stats| StatsJson::new(stats, tenths)),
         }
     }
 }
 
 /// Statistics of the known points.
 #[derive(Serialize)]
-struct StatsJson {
+pub(super) struct StatsJson {
     min: f64,
     avg: f64,
     max: f64,
@@ -93,15 +93,11 @@ struct StatsJson {
 }
 
 impl StatsJson {
-    fn new(stats: Stats) -> Self {
-        Self {
-            min: tenths(stats.min),
-            avg: tenths(stats.avg),
-            max: tenths(stats.max),
-            p95: tenths(stats.p95),
-            known: stats.known,
-            all: stats.all,
-        }
+    /// `scaled` returns the number that stands for a stored one.
+    pub(super) fn new<T>(stats: Stats<T>, scaled: impl Fn(T) -> f64) -> Self {
+        let Stats { min, avg, max, p95, known, all } = stats;
+        let [min, avg, max, p95] = [min, avg, max, p95].map(scaled);
+        Self { min, avg, max, p95, known, all }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Events of a VM through the router: who sees them, how often they are listed, and that nobody's page waits for them.
+//! Events of a VM through the router: who sees them, how often they are listed, and that no page waits for them.
 
 use std::{
     net::Ipv4Addr,

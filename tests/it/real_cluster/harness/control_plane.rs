@@ -193,7 +193,7 @@ impl ControlPlane {
         *self.api_server.lock().unwrap() = Some(process);
     }
 
-    /// Starts it anew with an AuthenticationConfiguration.
+    /// Restarts the API server with an AuthenticationConfiguration.
     pub async fn restart_with_authentication(&self, configuration: &Value) {
         std::fs::write(self.dir().join(AUTHENTICATION), configuration.to_string()).unwrap();
         self.stop_api_server();

@@ -79,7 +79,7 @@ impl Taps {
 }
 
 impl Sum {
-    /// Adds an interface if it is a tap device. Of one that is there twice the first counts.
+    /// Adds an interface if it is a tap device. If a name occurs twice, the first one counts.
     fn add(&mut self, interface: &InterfaceStats<'_>) {
         let name = &*interface.name;
         if !name.starts_with(PREFIX) || name.len() > LONGEST_NAME {
