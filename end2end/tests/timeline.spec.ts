@@ -63,7 +63,7 @@ test("the timeline is in Chinese too", async ({ page, demo }) => {
   await expect(lines(page).filter({ hasText: "虚拟机已启动" })).toHaveCount(1);
 });
 
-test("it fits narrow windows and breaks no rule of accessibility", async ({ page, demo }) => {
+test("it fits narrow windows and breaks no rule of accessibility", async ({ page, demo, javaScriptEnabled }) => {
   const vm = await read(demo, "shop", "orders-worker-05");
   await page.goto(address(vm));
   for (const width of [360, 720, 1440]) {
@@ -71,6 +71,7 @@ test("it fits narrow windows and breaks no rule of accessibility", async ({ page
     await expect(lines(page).first()).toBeVisible();
     expect(await horizontalOverflow(page), `at ${width} px`).toBeLessThanOrEqual(0);
   }
+  if (!javaScriptEnabled) return; // axe runs as a script in the page
   expect(await violations(page)).toEqual([]);
 });
 
