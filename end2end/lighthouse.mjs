@@ -15,7 +15,7 @@ const CATEGORIES = ["performance", "accessibility", "best-practices"];
 const TARGETS = { "largest-contentful-paint": 1_800, "total-blocking-time": 150 }; // ms
 const RED = 2; // times the target
 const RUNS = 3;
-const ATTEMPTS = 3; // of a page that is red
+const ATTEMPTS = 3; // of a run that breaks off, and of a page that is red
 const SETTLED = 5_000; // ms until the demo's first cycles have gone by
 const PORT = 9222 + (process.pid % 10_000);
 const FLAGS = { port: PORT, output: "json", logLevel: "error" };
@@ -36,10 +36,17 @@ async function pagesOf(url) {
   return ["/", `/vms/${vm.namespace}/${vm.name}`];
 }
 
-async function report(address, flags, config) {
-  const { lhr } = await lighthouse(address, { ...FLAGS, ...flags }, config);
-  if (lhr.runtimeError) throw new Error(`${address}: ${lhr.runtimeError.message}`);
-  return lhr;
+/** One run. One that Chromium breaks off, as it does now and then, says nothing about the page and is made again. */
+async function report(address, flags, config, attempts = ATTEMPTS) {
+  try {
+    const { lhr } = await lighthouse(address, { ...FLAGS, ...flags }, config);
+    if (lhr.runtimeError) throw new Error(lhr.runtimeError.message);
+    return lhr;
+  } catch (error) {
+    console.log(`${address}: ${error.message}`);
+    if (attempts <= 1) throw error;
+    return report(address, flags, config, attempts - 1);
+  }
 }
 
 async function several(run) {
