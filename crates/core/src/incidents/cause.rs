@@ -1,6 +1,8 @@
 //! Why a VM needs attention: what VMs of one incident have in common.
 
-use std::sync::Arc;
+use std::{hash::Hasher, sync::Arc};
+
+use fnv::FnvHasher;
 
 use super::Urgency;
 use crate::{
@@ -89,7 +91,7 @@ fn coded(prefix: &str, name: &str) -> String {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     match is_plain && !name.is_empty() && prefix.len() + name.len() <= MAX_CAUSE {
         true => [prefix, name].concat(),
-        false => format!("{prefix}~{:016x}", hash(HASH, name.as_bytes())),
+        false => format!("{prefix}~{:016x}", number(|hasher| hasher.write(name.as_bytes()))),
     }
 }
 
@@ -113,7 +115,7 @@ pub(super) fn causes<'a>(
         }
         Status::Error => of(Cause::Failed(not_running(vm)), Level::Critical),
         Status::Running => match &summary.fault {
-            Some(fault) => of(Cause::Paused(like(vm, HASH, fault)), Level::Critical),
+            Some(fault) => of(Cause::Paused(number(|hasher| add_alike(vm, fault, hasher))), Level::Critical),
             None => running(at, vm, outlook, &mut add),
         },
     }
@@ -214,32 +216,33 @@ fn why<'a>(figure: &Figure, source: SourceId) -> Cause<'a> {
     }
 }
 
-const HASH: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// Adds bytes to an FNV-1a hash.
-fn hash(before: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(before, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+/// Returns a number of what is written. It stands in addresses, so that it is the same in every version.
+fn number(write: impl FnOnce(&mut FnvHasher)) -> u64 {
+    let mut hasher = FnvHasher::default();
+    write(&mut hasher);
+    hasher.finish()
 }
 
 /// Returns the number of KubeVirt's status and message about a VM that does not run.
 fn not_running(vm: &Vm) -> u64 {
-    let status = hash(HASH, vm.summary.kubevirt_status.as_bytes());
-    match &vm.failure {
-        Some(failure) => like(vm, status, &failure.detail),
-        None => status,
-    }
+    number(|hasher| {
+        hasher.write(vm.summary.kubevirt_status.as_bytes());
+        if let Some(failure) = &vm.failure {
+            add_alike(vm, &failure.detail, hasher);
+        }
+    })
 }
 
-/// Returns a number that is equal for messages that differ in the names of the VM alone.
-fn like(vm: &Vm, before: u64, message: &Message) -> u64 {
+/// Adds a message, so that messages that differ in the names of the VM alone are equal.
+fn add_alike(vm: &Vm, message: &Message, hasher: &mut FnvHasher) {
     let text = match message {
         Message::Raw(text) => text.into(),
         other => std::borrow::Cow::from(other.english()),
     };
     let names = [vm.pod.as_str(), &vm.vm_name, &vm.summary.name, &vm.summary.namespace];
-    let (mut hashed, mut rest) = (before, &*text);
+    let mut rest = &*text;
     while let Some(begin) = rest.find(is_of_name) {
-        hashed = hash(hashed, &rest.as_bytes()[..begin]);
+        hasher.write(&rest.as_bytes()[..begin]);
         rest = &rest[begin..];
         // A name of the VM may be the beginning of another name, such as that of a claim.
         let named = names.iter().find(|name| {
@@ -249,17 +252,17 @@ fn like(vm: &Vm, before: u64, message: &Message) -> u64 {
         let word = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
         let length = match named {
             Some(name) => {
-                hashed = hash(hashed, &[0]);
+                hasher.write(&[0]);
                 name.len()
             }
             None => {
-                hashed = hash(hashed, &rest.as_bytes()[..word]);
+                hasher.write(&rest.as_bytes()[..word]);
                 word
             }
         };
         rest = &rest[length..];
     }
-    hash(hashed, rest.as_bytes())
+    hasher.write(rest.as_bytes());
 }
 
 fn is_of_name(c: char) -> bool {
