@@ -64,7 +64,7 @@ impl NodeVolumes {
             receipts,
             filesystems: facts.node_filesystems,
             answered: Some(at),
-            error: None,
+            error: facts.left_out,
             last_seen: at,
             apart,
         };

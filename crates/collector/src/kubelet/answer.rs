@@ -1,6 +1,8 @@
 //! Decodes a kubelet's `/stats/summary` and keeps the volumes that may belong to a claim, and what it counts of launcher
 //! pods.
 
+use std::collections::{BTreeMap, HashSet};
+
 use crate::k8s::{
     summary::{self, PodRef, Summary, Taps, VolumeUsage},
     text::is_identifier,
@@ -12,7 +14,8 @@ use wukong_core::observation::{Key, PodStats, VolumeRef, VolumeStats};
 /// The prefix of a volume's name that marks a claim of the pod's namespace where there is no `pvcRef`.
 const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 
-/// The maximum number of volumes per kubelet: 16 for each of 500 pods.
+/// The maximum number of volumes per kubelet: 16 for each of 500 pods. If there are more, the namespace with the most is
+/// left out, so that no tenant hides the volumes of another.
 pub const MOST_VOLUMES: usize = 8192;
 
 /// What the names of launcher pods begin with.
@@ -24,11 +27,12 @@ pub const MOST_BYTES: usize = 2 << 20;
 /// The facts of one summary.
 #[derive(Debug, Default)]
 pub struct Volumes {
-    /// If there are more than [`MOST_VOLUMES`], one more than that.
     pub stats: Vec<VolumeStats>,
     pub pods: Vec<PodStats>,
-    /// Bytes of `stats` and `pods`. If they are more than [`MOST_BYTES`], the rest of the summary was not decoded.
+    /// Bytes of `stats` and `pods`.
     pub bytes: usize,
+    /// Whether namespaces are left out, because all together are over a limit.
+    pub is_incomplete: bool,
     /// Sizes in bytes of the node's own file systems.
     pub node_filesystems: Vec<u64>,
 }
@@ -37,25 +41,77 @@ pub struct Volumes {
 pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
     let summary: Summary<'_> = serde_json::from_slice(answer).ok()?;
     let ours = |pod: &PodRef<'_>| namespaces.is_none_or(|ours| ours.iter().any(|own| *own == *pod.namespace));
-    let mut volumes = Volumes { node_filesystems: summary.node_filesystems(), ..Volumes::default() };
+    let mut parts = Parts::default();
     for pod in summary.pods().filter(|pod| ours(&pod.pod_ref)) {
+        let namespace = &*pod.pod_ref.namespace;
         if let Some(stats) = pod_stats(&pod) {
-            volumes.bytes += bytes_of_pod(&stats);
-            volumes.pods.push(stats);
-            if volumes.bytes > MOST_BYTES {
-                return Some(volumes);
-            }
+            parts.add_pod(namespace, stats);
         }
         let used = pod.volumes().filter(|volume| of_interest(&pod.pod_ref, volume));
-        for stats in used.map(|volume| volume_stats(&pod.pod_ref, volume)) {
-            volumes.bytes += bytes_of(&stats);
-            volumes.stats.push(stats);
-            if volumes.stats.len() > MOST_VOLUMES || volumes.bytes > MOST_BYTES {
-                return Some(volumes);
-            }
+        used.for_each(|volume| parts.add_volume(namespace, volume_stats(&pod.pod_ref, volume)));
+    }
+    Some(Volumes { node_filesystems: summary.node_filesystems(), ..parts.into_volumes() })
+}
+
+/// What is kept of each namespace.
+#[derive(Default)]
+struct Parts {
+    by_namespace: BTreeMap<Box<str>, Part>,
+    /// Namespaces that are left out.
+    left_out: HashSet<Box<str>>,
+    volumes: usize,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Part {
+    stats: Vec<VolumeStats>,
+    pods: Vec<PodStats>,
+    bytes: usize,
+}
+
+impl Parts {
+    fn add_volume(&mut self, namespace: &str, stats: VolumeStats) {
+        let bytes = bytes_of(&stats);
+        self.add(namespace, bytes, 1, |part| part.stats.push(stats));
+    }
+
+    fn add_pod(&mut self, namespace: &str, stats: PodStats) {
+        let bytes = bytes_of_pod(&stats);
+        self.add(namespace, bytes, 0, |part| part.pods.push(stats));
+    }
+
+    fn add(&mut self, namespace: &str, bytes: usize, volumes: usize, push: impl FnOnce(&mut Part)) {
+        if self.left_out.contains(namespace) {
+            return;
+        }
+        let part = self.by_namespace.entry(namespace.into()).or_default();
+        part.bytes += bytes;
+        push(part);
+        (self.volumes, self.bytes) = (self.volumes + volumes, self.bytes + bytes);
+        while self.volumes > MOST_VOLUMES || self.bytes > MOST_BYTES {
+            self.leave_out_largest();
         }
     }
-    Some(volumes)
+
+    fn leave_out_largest(&mut self) {
+        let by_bytes = self.by_namespace.iter().map(|(namespace, part)| (part.bytes, namespace));
+        let Some(largest) = by_bytes.max().map(|(_, namespace)| namespace.clone()) else { return };
+        if let Some(Part { stats, bytes, .. }) = self.by_namespace.remove(&largest) {
+            (self.volumes, self.bytes) = (self.volumes - stats.len(), self.bytes - bytes);
+        }
+        self.left_out.insert(largest);
+    }
+
+    fn into_volumes(self) -> Volumes {
+        let mut volumes =
+            Volumes { bytes: self.bytes, is_incomplete: !self.left_out.is_empty(), ..Volumes::default() };
+        for part in self.by_namespace.into_values() {
+            volumes.stats.extend(part.stats);
+            volumes.pods.extend(part.pods);
+        }
+        volumes
+    }
 }
 
 /// Whether the volume is a claim's, by its own reference or as a volume of a VM's pod, whose spec names the
@@ -149,36 +205,70 @@ mod tests {
         assert_eq!(
             got,
             [
+                (volume("dev", "hp-volume-x", "hot"), None),
                 (claim("web-root"), Some(5)),
                 (volume("prod", "virt-launcher-web-x", "data"), Some(1)),
-                (claim("old"), Some(3)),
-                (volume("dev", "hp-volume-x", "hot"), None)
+                (claim("old"), Some(3))
             ]
         );
-        let root = &stats[0];
+        let root = &stats[1];
         assert_eq!((root.capacity, root.available, root.inodes), (Some(9), Some(4), Some(7)));
         assert_eq!(root.at, Some(1_772_615_520_000));
     }
 
+    /// A pod with these volumes, of which the kubelet says only their names.
+    fn pod(namespace: &str, name: &str, volumes: usize) -> String {
+        let volumes = vec![r#"{"name": "v", "usedBytes": 1}"#; volumes].join(",");
+        format!(
+            r#"{{"podRef": {{"name": "virt-launcher-{name}", "namespace": "{namespace}"}}, "volume": [{volumes}]}}"#
+        )
+    }
+
+    fn decode_pods(pods: &[String]) -> Volumes {
+        decode(format!(r#"{{"pods": [{}]}}"#, pods.join(",")).as_bytes(), None).unwrap()
+    }
+
     #[test]
     fn a_kubelet_cannot_fill_this_program_s_memory() {
-        let volume = r#"{"name": "v", "usedBytes": 1}"#;
-        let pod = |volumes: usize| {
-            let volumes = vec![volume; volumes].join(",");
-            format!(r#"{{"podRef": {{"name": "virt-launcher-a", "namespace": "b"}}, "volume": [{volumes}]}}"#)
-        };
         for (pods, volumes, want) in
-            [(2, 10, 20), (1, 20_000, MOST_VOLUMES + 1), (20, 5000, MOST_VOLUMES + 1)]
+            [(2, 10, 20), (1, MOST_VOLUMES, MOST_VOLUMES), (1, 20_000, 0), (20, 5000, 0)]
         {
-            let answer = format!(r#"{{"pods": [{}]}}"#, vec![pod(volumes); pods].join(","));
-            assert_eq!(
-                decode(answer.as_bytes(), None).unwrap().stats.len(),
-                want,
-                "{pods} pods of {volumes}"
-            );
+            let got = decode_pods(&vec![pod("b", "a", volumes); pods]);
+            assert_eq!(got.stats.len(), want, "{pods} pods of {volumes}");
+            assert_eq!(got.is_incomplete, want == 0, "{pods} pods of {volumes}");
         }
         let zeros = format!(r#"{{"pods": [{}0]}}"#, "0,".repeat(1 << 20));
         assert!(decode(zeros.as_bytes(), None).is_none(), "each would take eight times its bytes");
+    }
+
+    /// A tenant may run a pod with thousands of volumes on the node of another tenant's VMs.
+    #[test]
+    fn the_volumes_of_one_namespace_do_not_hide_those_of_another() {
+        let large = |name| pod("large", name, MOST_VOLUMES / 2);
+        let pods = [
+            pod("a", "first", 3),
+            large("1"),
+            pod("b", "mid", 2),
+            large("2"),
+            large("3"),
+            pod("a", "last", 1),
+        ];
+        let got = decode_pods(&pods);
+        let kept = |stats: &VolumeStats| match &stats.of {
+            VolumeRef::PodVolume { pod: of, .. } | VolumeRef::Claim(of) => {
+                format!("{}/{}", of.namespace, of.name)
+            }
+        };
+        let first = "a/virt-launcher-first";
+        let want =
+            [first, first, first, "a/virt-launcher-last", "b/virt-launcher-mid", "b/virt-launcher-mid"];
+        assert_eq!(got.stats.iter().map(kept).collect::<Vec<_>>(), want);
+        assert!(got.is_incomplete);
+        let names: Vec<String> =
+            got.pods.iter().map(|of| format!("{}/{}", of.pod.namespace, of.pod.name)).collect();
+        assert_eq!(names, [first, "a/virt-launcher-last", "b/virt-launcher-mid"]);
+        let bytes: usize = got.stats.iter().map(bytes_of).chain(got.pods.iter().map(bytes_of_pod)).sum();
+        assert_eq!(got.bytes, bytes);
     }
 
     #[test]
@@ -210,8 +300,8 @@ mod tests {
     fn pods_count_towards_the_limit() {
         let pod = format!(r#"{{"podRef":{{"name":"virt-launcher-{}","namespace":"b"}}}}"#, "p".repeat(200));
         let answer = format!(r#"{{"pods":[{}]}}"#, vec![pod; 30_000].join(","));
-        let Volumes { pods, bytes, .. } = decode(answer.as_bytes(), None).unwrap();
-        assert!(pods.len() < 30_000 && bytes > MOST_BYTES && bytes < MOST_BYTES + 1024, "{bytes}");
+        let got = decode(answer.as_bytes(), None).unwrap();
+        assert_eq!((got.pods.len(), got.bytes, got.is_incomplete), (0, 0, true));
     }
 
     /// Each volume has the pod's names too, so that 14 bytes of an answer become 600.
@@ -222,8 +312,8 @@ mod tests {
         let answer = format!(
             r#"{{"pods":[{{"podRef":{{"name":"{pod}","namespace":"{namespace}"}},"volume":[{volumes}]}}]}}"#
         );
-        let Volumes { stats, bytes, .. } = decode(answer.as_bytes(), None).unwrap();
-        assert!(stats.len() < 8000 && bytes > MOST_BYTES && bytes < MOST_BYTES + 1024, "{bytes}");
+        let got = decode(answer.as_bytes(), None).unwrap();
+        assert_eq!((got.stats.len(), got.bytes, got.is_incomplete), (0, 0, true));
     }
 
     #[test]

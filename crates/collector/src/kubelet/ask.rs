@@ -115,7 +115,7 @@ impl KubeletClients {
             _ => Outcome::Failed,
         };
         let volumes = self.volumes(&self.proxy, &path).await;
-        RequestOutcome::of(Source::KubeletProxy, volumes, outcome, |failure| {
+        RequestOutcome::of(node, Source::KubeletProxy, volumes, outcome, |failure| {
             describe_proxied(node, direct, failure)
         })
     }
@@ -137,7 +137,7 @@ impl KubeletClients {
             _ => Outcome::Failed,
         };
         let describe = |failure: &Failure| describe_direct(node, failure);
-        (Some(direct), RequestOutcome::of(Source::KubeletDirect, volumes, outcome, describe))
+        (Some(direct), RequestOutcome::of(node, Source::KubeletDirect, volumes, outcome, describe))
     }
 
     /// Asks for a summary and decodes it once there is room for the largest. The rest of the room is given back
@@ -152,12 +152,6 @@ impl KubeletClients {
         let mut room = self.room.take(MOST_BYTES).await;
         let decode = move |answer: &[u8]| answer::decode(answer, namespaces.as_deref());
         let volumes = decode_apart(answer, decode).await.ok_or(Failure::Undecodable)?;
-        if volumes.stats.len() > MOST_VOLUMES {
-            return Err(Failure::TooMany(MOST_VOLUMES));
-        }
-        if volumes.bytes > MOST_BYTES {
-            return Err(Failure::TooLarge(MOST_BYTES));
-        }
         room.shrink_to(volumes.bytes);
         Ok((volumes, room))
     }
@@ -173,6 +167,7 @@ struct RequestOutcome {
 
 impl RequestOutcome {
     fn of(
+        node: &str,
         source: Source,
         answer: Result<(Volumes, ObservationRoom), Failure>,
         outcome: impl Fn(&Failure) -> Outcome,
@@ -180,8 +175,9 @@ impl RequestOutcome {
     ) -> Self {
         let proxied = source == Source::KubeletProxy;
         match answer {
-            Ok((Volumes { stats, pods, node_filesystems, .. }, room)) => {
-                let facts = SummaryFacts { source, volumes: stats, pods, node_filesystems };
+            Ok((Volumes { stats, pods, node_filesystems, is_incomplete, .. }, room)) => {
+                let left_out = is_incomplete.then(|| source_error(Reason::TooLarge, too_many_volumes(node)));
+                let facts = SummaryFacts { source, volumes: stats, pods, node_filesystems, left_out };
                 Self { outcome: Outcome::Answered, result: Ok(facts), proxied, room: Some(room) }
             }
             Err(failure) => {
@@ -242,6 +238,11 @@ fn describe(node: &str, failure: &Failure) -> SourceError {
         Failure::Own(error) => error.clone(),
         other => useless(msg!(collect.of_kubelet, node = node), other),
     }
+}
+
+fn too_many_volumes(node: &str) -> Message {
+    let (count, bytes) = (MOST_VOLUMES.to_string(), MOST_BYTES.to_string());
+    msg!(collect.too_many_volumes, node = node, count = count, bytes = bytes)
 }
 
 fn kubelet(node: &str) -> Message {

@@ -36,7 +36,8 @@ pub const MOST_GUESTS: usize = 1000;
 /// Interfaces and drives of one guest that are kept.
 pub const MOST_INTERFACES: usize = 32;
 pub const MOST_DRIVES: usize = 256;
-/// Interfaces and drives of all guests of one node.
+/// Interfaces and drives of all guests of one node. If there are more, the namespace with the most gives them up, so
+/// that no tenant hides the devices of another.
 pub const MOST_DEVICES: usize = 8192;
 /// Bytes of the facts of one answer, while they are read. Those of 100 guests with long names take 200 kB.
 pub const MOST_BYTES: usize = 2 << 20;
@@ -70,6 +71,8 @@ pub struct AnswerReader {
     /// The key of the last lookup, so that no lookup allocates.
     key: String,
     devices: usize,
+    /// Namespaces of which no device is kept.
+    without_devices: Vec<Box<str>>,
     /// Bytes of the guests and devices.
     bytes: usize,
 }
@@ -95,6 +98,7 @@ impl AnswerReader {
             places: HashMap::new(),
             key: String::new(),
             devices: 0,
+            without_devices: Vec::new(),
             bytes: 0,
         }
     }
@@ -207,41 +211,77 @@ impl AnswerReader {
             return Ok(());
         }
         let place = self.place(namespace, name)?;
-        let guest = &mut self.guests[place];
-        let devices = self.devices;
         match series.family.field {
-            Field::Guest(field) => set(field(guest), series.value),
+            Field::Guest(field) => set(field(&mut self.guests[place]), series.value),
             Field::Migration(field) => {
                 if self.version.is_none_or(|version| series.family.is_in(version)) {
-                    set_newest(field(guest.migration.get_or_insert_default()), series.value);
+                    set_newest(field(self.guests[place].migration.get_or_insert_default()), series.value);
                 }
             }
-            Field::VcpuDelay => add_delay(&mut guest.counters, &mut self.vcpus[place], part, series.value),
+            Field::VcpuDelay => {
+                add_delay(&mut self.guests[place].counters, &mut self.vcpus[place], part, series.value);
+            }
             Field::Interface(field) => {
-                let GuestCounters { interfaces, interfaces_left_out, .. } = &mut guest.counters;
-                match device(interfaces, part, MOST_INTERFACES, &mut self.devices)? {
-                    Some(interface) => set(field(interface), series.value),
-                    None => *interfaces_left_out = true,
+                if let Some(interface) = self.device(place, part)? {
+                    set(field(interface), series.value);
                 }
             }
             Field::Drive(field) => {
-                let GuestCounters { drives, drives_left_out, .. } = &mut guest.counters;
-                match device(drives, part, MOST_DRIVES, &mut self.devices)? {
-                    Some(drive) => set(field(drive), series.value),
-                    None => *drives_left_out = true,
+                if let Some(drive) = self.device(place, part)? {
+                    set(field(drive), series.value);
                 }
             }
-        }
-        if self.devices > devices {
-            self.keep(LARGEST_DEVICE + part.len())?;
         }
         Ok(())
     }
 
-    /// Counts what is kept. Fails if it is too much.
-    fn keep(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.bytes += bytes;
-        if self.bytes > MOST_BYTES { Err(Failure::TooLarge(MOST_BYTES)) } else { Ok(()) }
+    /// The device of this name of a guest, which is added if it is new. `None` if the guest may have no more.
+    fn device<T: Device>(&mut self, place: usize, name: &str) -> Result<Option<&mut T>, Failure> {
+        let (devices, left_out) = T::of(&mut self.guests[place].counters);
+        let known = devices.iter().position(|device| device.name() == name);
+        if known.is_none() {
+            *left_out |= devices.len() == T::MOST;
+            if *left_out {
+                return Ok(None);
+            }
+            self.make_room(LARGEST_DEVICE + name.len())?;
+            let (devices, left_out) = T::of(&mut self.guests[place].counters);
+            if *left_out {
+                return Ok(None);
+            }
+            devices.push(T::new(name));
+            self.devices += 1;
+            self.bytes += LARGEST_DEVICE + name.len();
+        }
+        let (devices, _) = T::of(&mut self.guests[place].counters);
+        let index = known.unwrap_or(devices.len().saturating_sub(1));
+        Ok(devices.get_mut(index))
+    }
+
+    /// Makes room for so many bytes, and for one device. Fails if there is none.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Failure> {
+        while self.devices == MOST_DEVICES || self.bytes + bytes > MOST_BYTES {
+            self.leave_out_devices()?;
+        }
+        Ok(())
+    }
+
+    /// Leaves out the devices of the namespace that has the most of them, by their bytes. Fails if there is none.
+    fn leave_out_devices(&mut self) -> Result<(), Failure> {
+        let mut by_namespace: HashMap<&str, usize> = HashMap::new();
+        for guest in &self.guests {
+            *by_namespace.entry(&guest.instance.namespace).or_default() += device_bytes(&guest.counters);
+        }
+        let largest = by_namespace.into_iter().map(|(namespace, bytes)| (bytes, namespace)).max();
+        let Some((bytes @ 1.., namespace)) = largest else { return Err(Failure::TooLarge(MOST_BYTES)) };
+        let namespace: Box<str> = namespace.into();
+        for guest in self.guests.iter_mut().filter(|guest| guest.instance.namespace == namespace) {
+            self.devices -= guest.counters.interfaces.len() + guest.counters.drives.len();
+            leave_out_devices_of(guest);
+        }
+        self.bytes -= bytes;
+        self.without_devices.push(namespace);
+        Ok(())
     }
 
     /// The index of a guest, which is added if it is new.
@@ -257,9 +297,14 @@ impl AnswerReader {
         }
         // Its names stand in the index too.
         let facts = size_of::<GuestFacts>() + size_of::<MigrationProgress>();
-        self.keep(facts + size_of::<VcpuSet>() + 2 * self.key.len())?;
+        let bytes = facts + size_of::<VcpuSet>() + 2 * self.key.len();
+        self.make_room(bytes)?;
+        self.bytes += bytes;
         self.places.insert(self.key.as_str().into(), place);
         self.guests.push(empty_guest(namespace, name));
+        if self.without_devices.iter().any(|left_out| **left_out == *namespace) {
+            leave_out_devices_of(&mut self.guests[place]);
+        }
         self.vcpus.push(VcpuSet::default());
         Ok(place)
     }
@@ -295,23 +340,50 @@ fn add_delay(counters: &mut GuestCounters, reported: &mut VcpuSet, id: &str, val
     }
 }
 
+/// Bytes of the devices of a guest.
+fn device_bytes(counters: &GuestCounters) -> usize {
+    let interfaces = counters.interfaces.iter().map(|interface| interface.name.len());
+    let drives = counters.drives.iter().map(|drive| drive.name.len());
+    interfaces.chain(drives).map(|name| LARGEST_DEVICE + name).sum()
+}
+
+fn leave_out_devices_of(guest: &mut GuestFacts) {
+    let counters = &mut guest.counters;
+    (counters.interfaces, counters.interfaces_left_out) = (Vec::new(), true);
+    (counters.drives, counters.drives_left_out) = (Vec::new(), true);
+}
+
 /// A device of a guest, which its name identifies.
 trait Device {
+    /// How many of one guest are kept.
+    const MOST: usize;
     fn new(name: &str) -> Self;
     fn name(&self) -> &str;
+    /// The devices of this kind, and whether some are left out.
+    fn of(counters: &mut GuestCounters) -> (&mut Vec<Self>, &mut bool)
+    where
+        Self: Sized;
 }
 
 impl Device for InterfaceCounters {
+    const MOST: usize = MOST_INTERFACES;
+
     fn new(name: &str) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn of(counters: &mut GuestCounters) -> (&mut Vec<Self>, &mut bool) {
+        (&mut counters.interfaces, &mut counters.interfaces_left_out)
     }
 }
 
 impl Device for DriveCounters {
+    const MOST: usize = MOST_DRIVES;
+
     fn new(name: &str) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
@@ -319,26 +391,8 @@ impl Device for DriveCounters {
     fn name(&self) -> &str {
         &self.name
     }
-}
 
-/// The device of this name, which is added if it is new. `None` if the guest has too many. Fails if the node
-/// has.
-fn device<'a, T: Device>(
-    devices: &'a mut Vec<T>,
-    name: &str,
-    most: usize,
-    of_node: &mut usize,
-) -> Result<Option<&'a mut T>, Failure> {
-    if let Some(index) = devices.iter().position(|device| device.name() == name) {
-        return Ok(Some(&mut devices[index]));
+    fn of(counters: &mut GuestCounters) -> (&mut Vec<Self>, &mut bool) {
+        (&mut counters.drives, &mut counters.drives_left_out)
     }
-    if devices.len() == most {
-        return Ok(None);
-    }
-    if *of_node == MOST_DEVICES {
-        return Err(Failure::TooMany(MOST_DEVICES));
-    }
-    *of_node += 1;
-    devices.push(T::new(name));
-    Ok(devices.last_mut())
 }

@@ -69,6 +69,8 @@ pub struct SummaryFacts {
     /// Sizes in bytes of the file systems that the kubelet itself lies on (`node.fs`,
     /// `node.runtime.imageFs`).
     pub node_filesystems: Vec<u64>,
+    /// Why volumes and pods of some namespaces are left out.
+    pub left_out: Option<SourceError>,
 }
 
 /// What a kubelet counts of one launcher pod.

@@ -4,7 +4,7 @@ use super::{
     super::{apply::MOST_UNVERIFIED_BYTES, kubelet::NodeVolumes},
     *,
 };
-use model::vm::Volume;
+use model::{message::Message, vm::Volume};
 
 /// Of a kubelet that is asked every 3 s, the VM's one volume as measured then.
 fn answered(state: &mut ClusterState, at: Millis, measured: Millis) {
@@ -40,6 +40,32 @@ fn a_volume_that_is_polled_more_often_than_measured_is_not_stale() {
     );
     assert_eq!(stale(&mut state, NOW + (63 + 361) * SECOND), Some(true), "three of the longest");
     assert_eq!(stale(&mut state, NOW + (63 + 20 * 120) * SECOND + 1), None, "and twenty");
+}
+
+/// The kubelet's answer was too large, so that the volumes of some namespaces are left out of it.
+#[test]
+fn an_answer_without_some_namespaces_gives_the_figures_of_the_others() {
+    let mut state = asked_often();
+    add_vm(&mut state, "b", "db", 500, GI);
+    let volume = WukongVolume { name: "root".into(), claim: "db-root".into(), size: "20Gi".into() };
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: [volume].into(), ..wukong("b", "db") })));
+    let mut answer = summary_at("n1", NOW, vec![stats("a", "web-root", 5 * GI, 20 * GI)]);
+    if let Observation::Summary { result: Ok(facts), .. } = &mut answer {
+        facts.left_out = Some(SourceError { reason: Reason::TooLarge, detail: Message::default() });
+    }
+    report(&mut state, answer);
+    let snapshot = state.join(NOW);
+    let used = |namespace, name| find(&snapshot, namespace, name).volumes[0].usage.clone();
+    assert_eq!(used("a", "web").sample().map(|sample| sample.used), Some(5 * GI));
+    assert_eq!(used("b", "db").missing().map(|missing| missing.reason), Some(Reason::TooLarge));
+    let kubelet = health(&snapshot, SourceId::Kubelet);
+    assert!(kubelet.error != Message::default(), "{kubelet:?}");
+    // The next answer is complete.
+    report(&mut state, summary_at("n1", NOW, vec![stats("b", "db-root", 6 * GI, 20 * GI)]));
+    assert_eq!(
+        find(&state.join(NOW), "b", "db").summary.usage.disk.sample().map(|sample| sample.used),
+        Some(6 * GI)
+    );
 }
 
 #[test]

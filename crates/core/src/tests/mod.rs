@@ -175,6 +175,7 @@ pub fn summary_at(node: &str, at: Millis, volumes: Vec<VolumeStats>) -> Observat
         volumes,
         pods: Vec::new(),
         node_filesystems: Vec::new(),
+        left_out: None,
     };
     Observation::Summary { node: node.into(), at, result: Ok(facts) }
 }

@@ -33,8 +33,8 @@ fn pod_stats(seconds: u64, at: Millis) -> PodStats {
 }
 
 fn answer(node: &str, at: Millis, pods: Vec<PodStats>) -> Observation {
-    let facts =
-        SummaryFacts { source: Source::KubeletDirect, volumes: vec![], pods, node_filesystems: vec![] };
+    let (source, volumes, node_filesystems) = (Source::KubeletDirect, vec![], vec![]);
+    let facts = SummaryFacts { source, volumes, pods, node_filesystems, left_out: None };
     Observation::Summary { node: node.into(), at, result: Ok(facts) }
 }
 

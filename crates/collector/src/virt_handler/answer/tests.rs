@@ -255,25 +255,61 @@ fn a_node_cannot_fill_this_program_s_memory() {
         (MOST_DRIVES, true)
     );
 
-    let many: String =
-        (0..=MOST_DEVICES / MOST_INTERFACES).map(|guest| interfaces(guest, MOST_INTERFACES)).collect();
-    assert!(matches!(read_in(1 << 14, &many, None), Err(Failure::TooMany(MOST_DEVICES))));
-    // Fewer devices than that, with names as long as they may be.
-    let long = "x".repeat(220);
-    let named = |guest: usize, of: usize| {
-        series("network_receive_bytes_total", guest, &format!("interface=\"{long}-{of}\","))
-    };
-    let devices = (0..MOST_DEVICES).map(|of| named(of / MOST_INTERFACES, of % MOST_INTERFACES));
-    assert!(matches!(
-        read_in(1 << 14, &devices.collect::<String>(), None),
-        Err(Failure::TooLarge(MOST_BYTES))
-    ));
     let lines = "\n".repeat(MOST_LINES + 1);
     assert!(matches!(read_in(1 << 14, &lines, None), Err(Failure::TooMany(MOST_LINES))));
     let line = series("memory_unused_bytes", 1, "");
     let mut reader = AnswerReader::new("n1", None, line.len() * 2);
     assert!(reader.read(line.repeat(2).as_bytes()).is_ok());
     assert!(matches!(reader.read(line.as_bytes()), Err(Failure::TooLarge(_))));
+}
+
+/// A line of an interface with this name, of a guest of this namespace.
+fn interface(namespace: &str, guest: usize, name: &str) -> String {
+    series("network_receive_bytes_total", guest, &format!("interface=\"{name}\","))
+        .replace("namespace=\"a\"", &format!("namespace=\"{namespace}\""))
+}
+
+/// More devices than one node may have, or names as long as they may be: all guests keep their memory, and the other
+/// namespaces their devices, wherever they stand in the answer.
+#[test]
+fn the_devices_of_one_namespace_do_not_hide_those_of_another() {
+    let long = "x".repeat(220);
+    for (guests, name) in
+        [(MOST_DEVICES / MOST_INTERFACES + 1, "eth"), (MOST_DEVICES / MOST_INTERFACES, &*long)]
+    {
+        let of_guest =
+            |guest| (0..MOST_INTERFACES).map(move |of| interface("a", guest, &format!("{name}-{of}")));
+        let first = interface("b", 0, "eth0");
+        let many: String = (0..guests).flat_map(of_guest).collect();
+        let last = interface("b", 1, "eth0")
+            + &interface("a", guests, "eth0")
+            + &series("memory_unused_bytes", 7, "");
+        let facts = read_in(1 << 14, &[first, many, last].concat(), None).unwrap();
+        assert_eq!(facts.guests.len(), guests + 3);
+        for guest in &facts.guests {
+            let GuestCounters { interfaces, interfaces_left_out, drives_left_out, .. } = &guest.counters;
+            let is_large = *guest.instance.namespace == *"a";
+            assert_eq!(interfaces.len(), usize::from(!is_large), "{guest:?}");
+            assert_eq!((*interfaces_left_out, *drives_left_out), (is_large, is_large), "{guest:?}");
+        }
+        let named = |facts: &GuestFacts| *facts.instance.name == *"vm-7" && facts.memory.unused == Some(1);
+        assert!(facts.guests.iter().any(named));
+    }
+}
+
+/// Names as long as they may be, so that no guest is ever without room for itself.
+#[test]
+fn all_guests_fit_without_devices() {
+    let (name, namespace) = ("x".repeat(250), "y".repeat(256));
+    let guest = |of| {
+        series("memory_unused_bytes", of, "")
+            .replace("\"vm-", &format!("\"{name}"))
+            .replace("\"a\"", &format!("\"{namespace}\""))
+    };
+    let answer: String = (0..MOST_GUESTS).map(guest).collect();
+    let facts = read(&answer);
+    assert_eq!(facts.guests.len(), MOST_GUESTS);
+    assert!(facts.guests.iter().all(|guest| guest.instance.name.len() > 250), "a name was not read as it is");
 }
 
 /// KubeVirt writes all labels of a VMI into each of its series: 3,500 labels make half a megabyte of each.
