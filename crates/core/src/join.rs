@@ -43,6 +43,7 @@ impl ClusterState {
         if mem::take(&mut self.nodes.changed) {
             self.sort_nodes();
         }
+        let nodes = self.used_nodes(now);
         let (touched, mut rows) = (mem::take(&mut self.touched), mem::take(&mut self.rows));
         rows.update(self, touched, now);
         self.rows = rows;
@@ -57,7 +58,7 @@ impl ClusterState {
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
             last_seen: self.last_seen().map(|last_seen| self.wall(last_seen)),
-            nodes: self.sorted_nodes.clone(),
+            nodes,
             targets: self.targets.clone(),
             vms: self.rows.vms.clone(),
         }

@@ -31,6 +31,9 @@ pub(super) struct NodeVolumes {
     receipts: Vec<Receipt>,
     /// Sizes in bytes of the file systems that the kubelet itself lies on.
     pub filesystems: Vec<u64>,
+    /// Nanocores and bytes that everything on the node uses.
+    pub cpu: Option<Measured>,
+    pub memory: Option<Measured>,
     pub peers: Peers,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
@@ -40,6 +43,20 @@ pub(super) struct NodeVolumes {
     apart: Option<Millis>,
     /// Bytes kept for volumes of unverified claims: no pod is known that mounts them on this node.
     unverified_bytes: usize,
+}
+
+/// An amount of the whole node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub amount: u64,
+    pub receipt: Receipt,
+}
+
+impl Measured {
+    fn after(last: Option<Self>, new: Option<(u64, Option<Millis>)>, received: Millis) -> Option<Self> {
+        let (amount, at) = new?;
+        Some(Self { amount, receipt: Receipt::after(last.map(|last| last.receipt), at, received) })
+    }
 }
 
 impl NodeVolumes {
@@ -63,6 +80,8 @@ impl NodeVolumes {
             stats,
             receipts,
             filesystems: facts.node_filesystems,
+            cpu: Measured::after(self.cpu, facts.node_usage.cpu, at),
+            memory: Measured::after(self.memory, facts.node_usage.memory, at),
             answered: Some(at),
             error: facts.left_out,
             last_seen: at,

@@ -37,6 +37,7 @@ mod latency;
 pub mod long_term;
 pub mod map;
 mod migrations;
+mod node_usage;
 mod objects;
 pub mod observation;
 pub mod outlook;

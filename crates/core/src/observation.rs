@@ -33,8 +33,9 @@ pub use self::{
         WukongFacts, WukongVolume,
     },
     samples::{
-        ContainerUsage, Image, ImageStats, InstanceSample, PodMetricsFacts, PodStats, PrometheusFacts,
-        ScrapedGuest, ScrapedGuests, SummaryFacts, TapBytes, Uncounted, VolumeGap, VolumeRef, VolumeStats,
+        ContainerUsage, Image, ImageStats, InstanceSample, NodeUsage, PodMetricsFacts, PodStats,
+        PrometheusFacts, ScrapedGuest, ScrapedGuests, SummaryFacts, TapBytes, Uncounted, VolumeGap,
+        VolumeRef, VolumeStats,
     },
 };
 use model::{

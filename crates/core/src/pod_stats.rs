@@ -24,7 +24,7 @@ use model::{
 
 /// The longest time in milliseconds until a kubelet measures a pod's devices and pressure again, however often it is
 /// asked (`housekeepingInterval` of cAdvisor, with its jitter).
-const LONGEST_PERIOD: Millis = 30_000;
+pub(super) const LONGEST_PERIOD: Millis = 30_000;
 
 /// The launcher pods of all kubelets. Only pods that exist are kept, so that no kubelet can fill the memory.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     bad_param::{BadParam, Expected},
-    figure::ratio,
+    figure::{Figure, ratio},
     name::is_dns_label,
     params::Params,
     query::{GroupBy, Order, index, push},
@@ -30,7 +30,7 @@ pub enum GroupSort {
     /// Allocated amount: for a node, as a part of what it can allocate; for a namespace, absolute.
     CpuAllocated,
     MemoryAllocated,
-    /// Percent used by the measured VMs.
+    /// Percent used: of a node, by everything on it; of a namespace, by the measured VMs.
     Cpu,
     Memory,
     Disk,
@@ -147,6 +147,25 @@ pub struct Node {
     pub unschedulable: bool,
     /// KubeVirt's label `kubevirt.io/schedulable`: VMs may be placed on the node.
     pub takes_vms: bool,
+    /// What its kubelet measures. The core adds it; `None` in the node's own object.
+    pub used: Option<Box<NodeUse>>,
+}
+
+/// What everything on a node uses, VMs or not, of what the node can allocate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeUse {
+    pub cpu: Figure,
+    /// The working set: memory that the kernel cannot take back at once.
+    pub memory: Figure,
+}
+
+impl Node {
+    /// Percent that is used of the node's CPU and memory, as far as that is known.
+    pub fn percent_used(&self) -> [Option<u64>; 2] {
+        let used = self.used.as_deref();
+        [used.map(|used| &used.cpu), used.map(|used| &used.memory)]
+            .map(|figure| Some(figure?.sample()?.percent()))
+    }
 }
 
 /// What a node's VMs are allocated of it. Stopped and failed VMs are not counted.
@@ -209,6 +228,9 @@ impl Group {
             GroupSort::Vms => Some(totals.counts.total.into()),
             GroupSort::CpuAllocated => share(&self.cpu),
             GroupSort::MemoryAllocated => share(&self.memory),
+            GroupSort::Cpu | GroupSort::Memory if query.by == GroupBy::Node => {
+                self.node.as_ref()?.percent_used()[usize::from(query.sort == GroupSort::Memory)]
+            }
             GroupSort::Cpu => totals.cpu_used.percent(),
             GroupSort::Memory => totals.memory_used.percent(),
             GroupSort::Disk => totals.disk_used.share(),

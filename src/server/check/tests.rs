@@ -62,8 +62,8 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
         trusted_time: true,
     }];
     let source = model::figure::Source::KubeletProxy;
-    let (pods, node_filesystems) = (Vec::new(), Vec::new());
-    let facts = SummaryFacts { source, volumes, pods, node_filesystems, left_out: None };
+    let (pods, node_filesystems, node_usage) = (Vec::new(), Vec::new(), NodeUsage::default());
+    let facts = SummaryFacts { source, volumes, pods, node_filesystems, node_usage, left_out: None };
     state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
     let error = SourceError { reason: Reason::Forbidden, detail: "list pods.metrics.k8s.io".into() };
     state.apply(Observation::PodMetrics { namespace: None, at: NOW, result: Err(error) });

@@ -1,7 +1,28 @@
 //! The map, and the pages of nodes and namespaces: complete without JavaScript.
 
 use super::*;
-use model::{groups::Node, source::SourceId, vm::Status};
+use model::{
+    figure::{Basis, Figure, Sample, Source, Unit},
+    groups::{Node, NodeUse},
+    reason::Reason,
+    source::SourceId,
+    vm::Status,
+};
+
+/// The first node is nearly full, whatever its VMs use, and of the last nothing is known.
+fn used(name: &str, cpu: u64, memory: u64) -> Option<Box<NodeUse>> {
+    let known = |unit, used, of| {
+        let (source, basis) = (Source::KubeletDirect, Basis::Own);
+        Figure::Known(Sample { unit, used, of, at: 1, window_ms: 0, source, basis, stale: false })
+    };
+    let (cpu, memory) = match name {
+        "node-a" => {
+            (known(Unit::Nanocores, cpu / 10 * 3, cpu), known(Unit::Bytes, memory / 100 * 95, memory))
+        }
+        _ => (Figure::Missing(Reason::Unreachable.into()), Figure::Missing(Reason::Unreachable.into())),
+    };
+    Some(Box::new(NodeUse { cpu, memory }))
+}
 
 fn with_nodes() -> Snapshot {
     let node = |name: &str, cores: u64, gi: u64| Node {
@@ -12,10 +33,25 @@ fn with_nodes() -> Snapshot {
         ready_since: None,
         unschedulable: name == "node-c",
         takes_vms: true,
+        used: used(name, cores * 1_000_000_000, gi << 30),
     };
     let nodes =
         vec![node("node-a", 8, 32), node("node-b", 64, 256), node("node-c", 64, 256), node("spare", 64, 256)];
     Snapshot { nodes: nodes.into(), ..snapshot(sample::vms(), sample::sources()) }
+}
+
+/// 95 % of the node is used, although its VMs use less of what they are allocated.
+#[test]
+fn a_full_node_cannot_be_read_as_safe() {
+    let page = render("/groups?by=node", with_nodes());
+    let row = page.part("node=node-a&amp;view=table\"", "</tr>");
+    assert!(row.contains("meter hot") && row.contains("aria-valuenow=\"95\""), "{row}");
+    let text = text(row);
+    for expected in ["30.4 of 32 Gi", "VMs: ", "2.4 of 8 vCPU"] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+    let unknown = page.part("node=node-b&amp;view=table\"", "</tr>");
+    assert!(unknown.contains("meter unknown") && !unknown.contains("aria-valuenow=\"0\""), "{unknown}");
 }
 
 #[test]

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use model::{Millis, pressure::Pressure};
+use wukong_core::observation::NodeUsage;
 
-use super::lenient::nullable;
+use super::{lenient::nullable, time};
 pub use taps::Taps;
 
 /// The maximum number of slices per answer, 2 MB: more than any kubelet can write into the largest answer at
@@ -29,14 +30,30 @@ pub struct Summary<'a> {
     pods: Vec<&'a RawValue>,
 }
 
-/// The node's own file systems: the kubelet's and the images'.
+/// The node's own file systems, the kubelet's and the images', and what everything on the node uses.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NodeStats<'a> {
     #[serde(borrow)]
+    cpu: Option<&'a RawValue>,
+    #[serde(borrow)]
+    memory: Option<&'a RawValue>,
+    #[serde(borrow)]
     fs: Option<Capacity<'a>>,
     #[serde(borrow)]
     runtime: Option<RuntimeStats<'a>>,
+}
+
+/// CPU or memory of a node.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ResourceStats<'a> {
+    #[serde(borrow)]
+    time: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    usage_nano_cores: Option<&'a RawValue>,
+    #[serde(borrow)]
+    working_set_bytes: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -119,10 +136,27 @@ pub struct ClaimRef<'a> {
 impl<'a> Summary<'a> {
     /// Sizes in bytes of the node's own file systems, as far as they can be read.
     pub fn node_filesystems(&self) -> Vec<u64> {
-        let node = self.node.and_then(|raw| serde_json::from_str::<NodeStats<'_>>(raw.get()).ok());
-        let NodeStats { fs, runtime } = node.unwrap_or_default();
+        let NodeStats { fs, runtime, .. } = self.node();
         let both = [fs, runtime.and_then(|runtime| runtime.image_fs)].into_iter().flatten();
         both.filter_map(|fs| amount(fs.capacity_bytes)).filter(|bytes| *bytes > 0).collect()
+    }
+
+    /// What everything on the node uses, as far as it can be read.
+    pub fn node_usage(&self) -> NodeUsage {
+        let NodeStats { cpu, memory, .. } = self.node();
+        let [cpu, memory] = [cpu, memory]
+            .map(|raw| serde_json::from_str::<ResourceStats<'_>>(raw?.get()).ok())
+            .map(Option::unwrap_or_default);
+        let at =
+            |stats: &ResourceStats<'_>| stats.time.as_deref().and_then(time::rfc3339).filter(|at| *at > 0);
+        NodeUsage {
+            cpu: amount(cpu.usage_nano_cores).map(|used| (used, at(&cpu))),
+            memory: amount(memory.working_set_bytes).map(|used| (used, at(&memory))),
+        }
+    }
+
+    fn node(&self) -> NodeStats<'a> {
+        self.node.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
     /// The pods that can be read.
@@ -194,6 +228,28 @@ mod tests {
         rows(&format!(
             r#"{{"node":{{"nodeName":"n","cpu":{{}}}},"pods":[{{"podRef":{{"name":"p","namespace":"d"}},"volume":[{volume}]}}]}}"#
         ))
+    }
+
+    #[test]
+    fn the_use_of_a_node_is_read_with_its_times() {
+        let usage = |node: &str| {
+            let json = format!(r#"{{"node":{node},"pods":[]}}"#);
+            serde_json::from_str::<Summary<'_>>(&json).unwrap().node_usage()
+        };
+        let both = r#"{"nodeName":"n","cpu":{"time":"2026-03-04T09:12:00Z","usageNanoCores":1500000000,"usageCoreNanoSeconds":9},
+            "memory":{"time":"2026-03-04T09:12:07Z","availableBytes":1,"usageBytes":9,"workingSetBytes":7,"rssBytes":3}}"#;
+        let (at, later) = (1_772_615_520_000, 1_772_615_527_000);
+        assert_eq!(
+            usage(both),
+            NodeUsage { cpu: Some((1_500_000_000, Some(at))), memory: Some((7, Some(later))) }
+        );
+        let odd = r#"{"cpu":{"usageNanoCores":-1},"memory":{"time":7,"workingSetBytes":7}}"#;
+        assert_eq!(usage(odd), NodeUsage::default());
+        let no_time = r#"{"cpu":{"usageNanoCores":5},"memory":{"time":"yesterday","workingSetBytes":7}}"#;
+        assert_eq!(usage(no_time), NodeUsage { cpu: Some((5, None)), memory: Some((7, None)) });
+        for nothing in ["null", "7", "[]", "{}", r#"{"cpu":null,"memory":[]}"#] {
+            assert_eq!(usage(nothing), NodeUsage::default(), "{nothing}");
+        }
     }
 
     #[test]

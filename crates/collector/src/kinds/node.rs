@@ -37,6 +37,7 @@ impl Kind for Nodes {
             ready_since: status.conditions.iter().find(|of| &*of.r#type == "Ready").and_then(since),
             unschedulable: object.spec.unschedulable.0,
             takes_vms: !meta.labels.schedulable.is_empty(),
+            used: None,
         }
     }
 
@@ -102,6 +103,7 @@ mod tests {
             ready_since: Some(1_767_225_601_000),
             unschedulable: true,
             takes_vms: true,
+            used: None,
         };
         assert_eq!(node(r#"{"unschedulable": true}"#, status), want);
     }

@@ -9,7 +9,7 @@ use crate::k8s::{
     time,
 };
 use model::Millis;
-use wukong_core::observation::{Key, PodStats, VolumeRef, VolumeStats};
+use wukong_core::observation::{Key, NodeUsage, PodStats, VolumeRef, VolumeStats};
 
 /// The prefix of a volume's name that marks a claim of the pod's namespace where there is no `pvcRef`.
 const PVC_PREFIX: &str = "kubernetes.io~pvc/";
@@ -35,6 +35,7 @@ pub struct Volumes {
     pub is_incomplete: bool,
     /// Sizes in bytes of the node's own file systems.
     pub node_filesystems: Vec<u64>,
+    pub node_usage: NodeUsage,
 }
 
 /// Decodes a summary, only for pods in these namespaces if given. `None` if it is no summary.
@@ -50,7 +51,8 @@ pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
         let used = pod.volumes().filter(|volume| of_interest(&pod.pod_ref, volume));
         used.for_each(|volume| parts.add_volume(namespace, volume_stats(&pod.pod_ref, volume)));
     }
-    Some(Volumes { node_filesystems: summary.node_filesystems(), ..parts.into_volumes() })
+    let (node_filesystems, node_usage) = (summary.node_filesystems(), summary.node_usage());
+    Some(Volumes { node_filesystems, node_usage, ..parts.into_volumes() })
 }
 
 /// What is kept of each namespace.

@@ -175,9 +175,10 @@ impl RequestOutcome {
     ) -> Self {
         let proxied = source == Source::KubeletProxy;
         match answer {
-            Ok((Volumes { stats, pods, node_filesystems, is_incomplete, .. }, room)) => {
+            Ok((Volumes { stats, pods, node_filesystems, node_usage, is_incomplete, .. }, room)) => {
                 let left_out = is_incomplete.then(|| source_error(Reason::TooLarge, too_many_volumes(node)));
-                let facts = SummaryFacts { source, volumes: stats, pods, node_filesystems, left_out };
+                let facts =
+                    SummaryFacts { source, volumes: stats, pods, node_filesystems, node_usage, left_out };
                 Self { outcome: Outcome::Answered, result: Ok(facts), proxied, room: Some(room) }
             }
             Err(failure) => {

@@ -123,6 +123,7 @@ impl Cluster {
             volumes,
             pods: Vec::new(),
             node_filesystems: vec![200 * GI],
+            node_usage: NodeUsage::default(),
             left_out: None,
         };
         state.apply(Observation::Summary { node: node(at), at: self.now(), result: Ok(facts) });

@@ -69,8 +69,18 @@ pub struct SummaryFacts {
     /// Sizes in bytes of the file systems that the kubelet itself lies on (`node.fs`,
     /// `node.runtime.imageFs`).
     pub node_filesystems: Vec<u64>,
+    pub node_usage: NodeUsage,
     /// Why volumes and pods of some namespaces are left out.
     pub left_out: Option<SourceError>,
+}
+
+/// What everything on a node uses, each with when it was measured, by the node's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeUsage {
+    /// Nanocores.
+    pub cpu: Option<(u64, Option<Millis>)>,
+    /// Bytes of the working set.
+    pub memory: Option<(u64, Option<Millis>)>,
 }
 
 /// What a kubelet counts of one launcher pod.

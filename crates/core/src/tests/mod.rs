@@ -19,6 +19,7 @@ mod join;
 mod kubelets;
 mod long_term;
 mod map;
+mod node_usage;
 mod pod_stats;
 mod pods;
 mod problems;
@@ -170,14 +171,19 @@ pub fn summary(node: &str, stats: Vec<VolumeStats>) -> Observation {
 }
 
 pub fn summary_at(node: &str, at: Millis, volumes: Vec<VolumeStats>) -> Observation {
-    let facts = SummaryFacts {
+    Observation::Summary { node: node.into(), at, result: Ok(summary_facts(volumes)) }
+}
+
+/// An answer that says only this.
+pub fn summary_facts(volumes: Vec<VolumeStats>) -> SummaryFacts {
+    SummaryFacts {
         source: Source::KubeletProxy,
         volumes,
         pods: Vec::new(),
         node_filesystems: Vec::new(),
+        node_usage: NodeUsage::default(),
         left_out: None,
-    };
-    Observation::Summary { node: node.into(), at, result: Ok(facts) }
+    }
 }
 
 /// Applies a kubelet's answer, after the claims that it mentions: a kubelet mounts no other.

@@ -33,8 +33,7 @@ fn pod_stats(seconds: u64, at: Millis) -> PodStats {
 }
 
 fn answer(node: &str, at: Millis, pods: Vec<PodStats>) -> Observation {
-    let (source, volumes, node_filesystems) = (Source::KubeletDirect, vec![], vec![]);
-    let facts = SummaryFacts { source, volumes, pods, node_filesystems, left_out: None };
+    let facts = SummaryFacts { pods, source: Source::KubeletDirect, ..summary_facts(Vec::new()) };
     Observation::Summary { node: node.into(), at, result: Ok(facts) }
 }
 

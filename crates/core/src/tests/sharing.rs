@@ -58,13 +58,7 @@ fn snapshot_of(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool
     });
     let (volumes_told, node_filesystems) = (stats.collect::<Vec<_>>(), node_filesystems.to_vec());
     let kubelet = if by_prometheus { Vec::new() } else { volumes_told.clone() };
-    let facts = SummaryFacts {
-        source: Source::KubeletProxy,
-        volumes: kubelet,
-        pods: Vec::new(),
-        node_filesystems,
-        left_out: None,
-    };
+    let facts = SummaryFacts { node_filesystems, ..summary_facts(kubelet) };
     state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
     if by_prometheus {
         let facts = PrometheusFacts { volumes: volumes_told, ..Default::default() };

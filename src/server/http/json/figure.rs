@@ -13,6 +13,8 @@ use model::{
 pub enum Of {
     Allocated,
     Capacity,
+    /// What a node can allocate.
+    Allocatable,
 }
 
 /// A known amount, or why it is missing.
@@ -41,6 +43,8 @@ pub struct SampleJson {
     allocated: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     capacity: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocatable: Option<u64>,
     unit: &'static str,
     /// Exact; above 100 if more is used than allocated; null if nothing is allocated.
     percent: Option<f64>,
@@ -61,6 +65,7 @@ impl SampleJson {
             used: sample.used,
             allocated: matches!(of, Of::Allocated).then_some(sample.of),
             capacity: matches!(of, Of::Capacity).then_some(sample.of),
+            allocatable: matches!(of, Of::Allocatable).then_some(sample.of),
             unit: unit(sample.unit),
             percent: percent(sample.used, sample.of),
             source: sample.source.name(),

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::{
-    figure::{percent, unit},
+    figure::{FigureJson, Of, percent, unit},
     totals::{SourceJson, StatsJson},
 };
 use model::{
     figure::Unit,
-    groups::{Consumer, Group, GroupsQuery, Share, Top},
+    groups::{Consumer, Group, GroupsQuery, NodeUse, Share, Top},
     query::GroupBy,
     source::{SourceHealth, SourceId},
 };
@@ -72,6 +72,21 @@ struct NodeJson {
     unschedulable: Option<bool>,
     cpu: ShareJson,
     memory: ShareJson,
+    /// What everything on the node uses, of what it can allocate. Null if the Node object cannot be read.
+    used: Option<NodeUseJson>,
+}
+
+#[derive(Serialize)]
+struct NodeUseJson {
+    cpu: FigureJson,
+    memory: FigureJson,
+}
+
+impl NodeUseJson {
+    fn new(NodeUse { cpu, memory }: &NodeUse) -> Self {
+        let [cpu, memory] = [cpu, memory].map(|figure| FigureJson::new(figure, Of::Allocatable));
+        Self { cpu, memory }
+    }
 }
 
 impl NodeJson {
@@ -83,6 +98,7 @@ impl NodeJson {
             unschedulable: node.map(|node| node.unschedulable),
             cpu: ShareJson::new(&group.cpu, Unit::Nanocores),
             memory: ShareJson::new(&group.memory, Unit::Bytes),
+            used: node.and_then(|node| node.used.as_deref()).map(NodeUseJson::new),
         }
     }
 }

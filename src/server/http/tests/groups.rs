@@ -3,9 +3,20 @@
 use serde_json::{Value, json};
 
 use super::fixture::*;
-use model::{groups::Node, map::MapNames, reason::Reason, vm::Status};
+use model::{
+    figure::{Basis, Figure, Sample, Source, Unit},
+    groups::{Node, NodeUse},
+    map::MapNames,
+    reason::Reason,
+    vm::Status,
+};
 
 const GI: u64 = 1 << 30;
+
+fn known(unit: Unit, used: u64, of: u64) -> Figure {
+    let (source, basis) = (Source::KubeletDirect, Basis::Own);
+    Figure::Known(Sample { unit, used, of, at: 1, window_ms: 0, source, basis, stale: false })
+}
 
 fn server() -> Server {
     let mut blind = vm("shop", "blind");
@@ -23,6 +34,10 @@ fn server() -> Server {
             ready_since: None,
             unschedulable: true,
             takes_vms: true,
+            used: Some(Box::new(NodeUse {
+                cpu: known(Unit::Nanocores, 3_800_000_000, 4_000_000_000),
+                memory: missing(Reason::NoAllocation),
+            })),
         };
         std::sync::Arc::make_mut(snapshot).nodes = [node].into();
     });
@@ -43,6 +58,13 @@ async fn nodes_show_the_allocated_part_of_their_allocatable_resources() {
         (&node["node"]["memory"]["given"], &node["node"]["memory"]["percent"]),
         (&json!(12 * GI), &Value::Null)
     );
+    let used = &node["node"]["used"];
+    assert_eq!(
+        (&used["cpu"]["used"], &used["cpu"]["allocatable"]),
+        (&json!(3_800_000_000_u64), &json!(4_000_000_000_u64))
+    );
+    assert_eq!((&used["cpu"]["percent"], &used["cpu"]["source"]), (&json!(95.0), &json!("kubelet-direct")));
+    assert_eq!(used["memory"]["missing"]["reason"], "no-allocation");
     assert_eq!((&node["node"]["ready"], &node["node"]["unschedulable"]), (&json!(true), &json!(true)));
     assert_eq!(node["usage"]["cpu"]["measuredVms"], 2, "who is not measured is not counted as 0");
     assert_eq!((&none["name"], &none["stopped"], none.get("node")), (&Value::Null, &json!(1), None));

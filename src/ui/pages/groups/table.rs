@@ -8,9 +8,9 @@ use crate::ui::{
     components::{meter::bar, sort_head::sort_head},
     words as numbers,
 };
-use i18n::t;
+use i18n::{self as names, t, text};
 use model::{
-    figure::Unit,
+    figure::{Figure, Unit},
     format,
     groups::{Group, GroupSort, GroupsQuery, GroupsView, Node, Share},
     query::{GroupBy, Order, Query, ViewKind},
@@ -72,6 +72,13 @@ fn row(group: &Group, query: &GroupsQuery, nodes: bool) -> impl IntoView + use<>
             allocated(totals.memory, Unit::Bytes, totals.memory_unreadable),
         ),
     };
+    let by_vms = |measured, unit| Use::by_vms(measured, unit, totals.counts.running);
+    let disk_used = by_vms(&totals.disk_used, Unit::Bytes);
+    let of_node = |figure, vms| Use::of_node(figure, vms, totals.counts.running);
+    let (cpu_used, memory_used) = match group.node.as_ref().and_then(|node| node.used.as_deref()) {
+        Some(used) => (of_node(&used.cpu, &totals.cpu_used), of_node(&used.memory, &totals.memory_used)),
+        None => (by_vms(&totals.cpu_used, Unit::Nanocores), by_vms(&totals.memory_used, Unit::Bytes)),
+    };
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">
@@ -84,9 +91,7 @@ fn row(group: &Group, query: &GroupsQuery, nodes: bool) -> impl IntoView + use<>
             </td>
             {amount(heads[2].0, cpu)}
             {amount(heads[3].0, memory)}
-            {used(heads[4].0, &totals.cpu_used, Unit::Nanocores, totals.counts.running)}
-            {used(heads[5].0, &totals.memory_used, Unit::Bytes, totals.counts.running)}
-            {used(heads[6].0, &totals.disk_used, Unit::Bytes, totals.counts.running)}
+            {used(heads[4].0, cpu_used)} {used(heads[5].0, memory_used)} {used(heads[6].0, disk_used)}
         </tr>
     }
 }
@@ -178,12 +183,53 @@ fn amount(head: &'static str, amount: Amount) -> impl IntoView {
     }
 }
 
-/// A meter of the measured VMs; shown as not measured if none is running.
-fn used(head: &'static str, measured: &Measured, unit: Unit, running: u32) -> impl IntoView + use<> {
-    let percent = measured.share();
-    let text = percent
-        .map(|_| t!(groups.of, some = with_unit(measured.used, unit), all = with_unit(measured.of, unit)));
-    let none = percent.is_none() && running == 0;
+/// What is used, of how much.
+struct Use {
+    /// In percent, if it is known.
+    percent: Option<u64>,
+    text: Option<String>,
+    /// Nothing can be measured.
+    none: bool,
+    note: String,
+}
+
+impl Use {
+    /// What the measured VMs use; nothing can be measured if none is running.
+    fn by_vms(measured: &Measured, unit: Unit, running: u32) -> Self {
+        let percent = measured.share();
+        let text = percent.map(|_| {
+            t!(groups.of, some = with_unit(measured.used, unit), all = with_unit(measured.of, unit))
+        });
+        Self { percent, text, none: percent.is_none() && running == 0, note: String::new() }
+    }
+
+    /// What everything on a node uses, and below it how much of that its VMs do. A node without a running VM is not
+    /// measured.
+    fn of_node(figure: &Figure, vms: &Measured, running: u32) -> Self {
+        match figure {
+            Figure::Known(sample) => {
+                let [some, all] = [sample.used, sample.of].map(|of| with_unit(of, sample.unit));
+                let by_vms = vms.share().map(|_| t!(groups.by_vms, some = with_unit(vms.used, sample.unit)));
+                let stale = sample.stale.then(|| t!(groups.old).to_owned());
+                let notes: Vec<String> = by_vms.into_iter().chain(stale).collect();
+                Self {
+                    percent: Some(sample.percent()),
+                    text: Some(t!(groups.of, some = some, all = all)),
+                    none: false,
+                    note: notes.join(t!(map.comma)),
+                }
+            }
+            Figure::Missing(missing) => {
+                let none = running == 0;
+                let note = if none { "" } else { text(names::reason(missing.reason)) };
+                Self { percent: None, text: None, none, note: note.to_owned() }
+            }
+        }
+    }
+}
+
+/// A meter.
+fn used(head: &'static str, Use { percent, text, none, note }: Use) -> impl IntoView + use<> {
     let level = match percent {
         None if none => "meter off",
         None => "meter unknown",
@@ -210,6 +256,7 @@ fn used(head: &'static str, measured: &Measured, unit: Unit, running: u32) -> im
                     {text.unwrap_or_else(|| if none { "–" } else { t!(map.unknown) }.to_owned())}
                 </span>
             </div>
+            {(!note.is_empty()).then(|| view! { <small>{note}</small> })}
         </td>
     }
 }

@@ -8,7 +8,7 @@ use model::{
     source::ReviewCounts,
 };
 
-use crate::observation::{PodStats, ScrapedGuest, ScrapedGuests, TapBytes};
+use crate::observation::{NodeUsage, PodStats, ScrapedGuest, ScrapedGuests, TapBytes};
 
 use super::*;
 
@@ -237,10 +237,11 @@ prop_compose! {
 
 prop_compose! {
     fn any_summary()(node in node(), result in answer((prop::collection::vec(any_stats(), 0..5),
-        prop::collection::vec(any_pod_stats(), 0..4), size())), incomplete in prop::bool::weighted(0.2)) -> Observation {
+        prop::collection::vec(any_pod_stats(), 0..4), size(), size())), incomplete in prop::bool::weighted(0.2)) -> Observation {
         let error = || SourceError { reason: Reason::TooLarge, detail: Message::default() };
-        let facts = |(volumes, pods, filesystem): (Vec<_>, Vec<_>, Option<u64>)| SummaryFacts {
+        let facts = |(volumes, pods, filesystem, used): (Vec<_>, Vec<_>, Option<u64>, Option<u64>)| SummaryFacts {
             source: Source::KubeletProxy, volumes, pods, node_filesystems: filesystem.into_iter().collect(),
+            node_usage: NodeUsage { cpu: None, memory: used.map(|used| (used, None)) },
             left_out: incomplete.then(error) };
         Observation::Summary { node, at: 0, result: result.map(facts) }
     }

@@ -15,7 +15,7 @@ use model::{
     Millis,
     events::VmEvents,
     figure::{Basis, Figure, Missing, Sample, Source, Unit},
-    groups::Node,
+    groups::{Node, NodeUse},
     insight::{Filling, Finding, Insight, Sizing, Verdict, Window},
     message::Message,
     rates::{OperationRates, Rate, TrafficRates},
@@ -299,6 +299,7 @@ pub fn node(id: usize, salt: usize) -> Node {
         ready_since: Some(NOW - make.numbers.random_range(1_000_000_000..100_000_000_000)),
         unschedulable: make.one_in(2),
         takes_vms: make.one_in(2),
+        used: Some(Box::new(NodeUse { cpu: make.figure(Unit::Nanocores), memory: make.figure(Unit::Bytes) })),
     }
 }
 
