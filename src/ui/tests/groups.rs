@@ -16,9 +16,7 @@ fn used(name: &str, cpu: u64, memory: u64) -> Option<Box<NodeUse>> {
         Figure::Known(Sample { unit, used, of, at: 1, window_ms: 0, source, basis, stale: false })
     };
     let (cpu, memory) = match name {
-        "node-a" => {
-            (known(Unit::Nanocores, cpu / 10 * 3, cpu), known(Unit::Bytes, memory / 100 * 95, memory))
-        }
+        "node-a" => (known(Unit::Nanocores, cpu / 10 * 3, cpu), known(Unit::Bytes, memory / 32 * 31, memory)),
         _ => (Figure::Missing(Reason::Unreachable.into()), Figure::Missing(Reason::Unreachable.into())),
     };
     Some(Box::new(NodeUse { cpu, memory }))
@@ -40,14 +38,14 @@ fn with_nodes() -> Snapshot {
     Snapshot { nodes: nodes.into(), ..snapshot(sample::vms(), sample::sources()) }
 }
 
-/// 95 % of the node is used, although its VMs use less of what they are allocated.
+/// 96 % of the memory is used, although its VMs use less of what they are allocated.
 #[test]
 fn a_full_node_cannot_be_read_as_safe() {
     let page = render("/groups?by=node", with_nodes());
     let row = page.part("node=node-a&amp;view=table\"", "</tr>");
-    assert!(row.contains("meter hot") && row.contains("aria-valuenow=\"95\""), "{row}");
+    assert!(row.contains("meter hot") && row.contains("aria-valuenow=\"96\""), "{row}");
     let text = text(row);
-    for expected in ["30.4 of 32 Gi", "VMs: ", "2.4 of 8 vCPU"] {
+    for expected in ["31 Gi of 32 Gi", "VMs: ", "2.4 vCPU of 8 vCPU"] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }
     let unknown = page.part("node=node-b&amp;view=table\"", "</tr>");

@@ -20,6 +20,8 @@ use model::{message::Message, reason::Reason};
 
 /// How long to wait after the first and after the second refusal of the same credentials.
 const WAITS: [Duration; 2] = [Duration::from_secs(15 * 60), Duration::from_secs(2 * 60 * 60)];
+/// Bytes of the longest token. That of Ceph 20 has 240.
+const LONGEST_TOKEN: usize = 4 << 10;
 const V1: &str = "application/vnd.ceph.api.v1.0+json";
 
 /// User and password. It has no `Debug`, so that it is never printed.
@@ -90,8 +92,16 @@ async fn post(session: &Session, credentials: &Credentials) -> Result<String, Fa
     let body = serde_json::json!({"username": credentials.user, "password": credentials.password});
     let request = session.post(session.url(&["api", "auth"])).header(ACCEPT, V1).json(&body);
     let reply = session.send(request).await?;
-    let token = |answer: &[u8]| serde_json::from_slice::<ceph::Login>(answer).ok().map(|login| login.token);
-    reply.decode(move |answer| token(answer).filter(|token| !token.is_empty())).await
+    reply.decode(token).await
+}
+
+/// Returns the token of an answer; `None` if no header can hold it. A token that was kept would make every later
+/// request fail before it is sent.
+fn token(answer: &[u8]) -> Option<String> {
+    let ceph::Login { token } = serde_json::from_slice(answer).ok()?;
+    let is_sendable =
+        !token.is_empty() && token.len() <= LONGEST_TOKEN && token.bytes().all(|of| of.is_ascii_graphic());
+    is_sendable.then_some(token)
 }
 
 /// Whether the login was refused. A wrong password is a 400; other versions, and proxies in front, answer 401
@@ -147,6 +157,18 @@ mod tests {
 
     fn credentials(password: &str) -> Credentials {
         Credentials { user: "u".into(), password: password.into() }
+    }
+
+    #[test]
+    fn a_token_that_no_header_can_hold_is_not_kept() {
+        let of = |text: &str| token(serde_json::json!({"token": text}).to_string().as_bytes());
+        for good in ["eyJhbGciOiJIUzI1NiJ9.e30.x_-", &"x".repeat(LONGEST_TOKEN)] {
+            assert_eq!(of(good).as_deref(), Some(good));
+        }
+        for bad in ["", "a b", "abc\nX: 1", "\u{0}", "\u{202e}", "ü", &"x".repeat(LONGEST_TOKEN + 1)] {
+            assert_eq!(of(bad), None, "{bad:?}");
+        }
+        assert_eq!(token(b"{}"), None);
     }
 
     #[test]

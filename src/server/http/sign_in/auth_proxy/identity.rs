@@ -24,11 +24,27 @@ impl ProvenIdentity {
     /// Takes the signed assertion, if there is one, and what is the same in each proof of one session.
     pub fn new(user: UserInfo, until: i64, assertion: Option<&str>, session: &str) -> Self {
         let id = assertion.map(|assertion| {
+            // One assertion may have several valid signatures: of ECDSA, anybody can make a second from the first.
+            let signed = assertion.rsplit_once('.').map_or(assertion, |(signed, _signature)| signed);
             let mut id = [0; 16];
-            id.copy_from_slice(&Sha256::digest(assertion)[..16]);
+            id.copy_from_slice(&Sha256::digest(signed)[..16]);
             id
         });
         let session = format!("{:016x}", short_hash(&Sha256::digest(session)));
         Self { user: Arc::new(user), until, id, session }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise an assertion that was signed out works again with its other signature.
+    #[test]
+    fn an_assertion_is_the_same_with_another_signature() {
+        let id = |assertion| ProvenIdentity::new(UserInfo::default(), 0, Some(assertion), "").id.unwrap();
+        assert_eq!(id("head.payload.signature"), id("head.payload.other"));
+        assert_ne!(id("head.payload.signature"), id("head.other.signature"));
+        assert_ne!(id("head"), id("other"));
     }
 }

@@ -97,9 +97,11 @@ impl TokenVerifier {
         }
         let claims = unverified_claims(token).ok_or(TokenFault::Unreadable)?;
         self.check_party(&claims)?;
-        match claims.get("nbf").and_then(serde_json::Value::as_i64) {
-            Some(begins) if begins > now + LEEWAY => Err(TokenFault::Early),
-            _ => Ok(claims),
+        match claims.get("nbf").map(serde_json::Value::as_f64) {
+            None => Ok(claims),
+            Some(None) => Err(TokenFault::Unreadable),
+            Some(Some(begins)) if begins > (now + LEEWAY) as f64 => Err(TokenFault::Early),
+            Some(Some(_)) => Ok(claims),
         }
     }
 

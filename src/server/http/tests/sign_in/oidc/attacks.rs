@@ -20,6 +20,9 @@ async fn a_token_that_is_not_genuine_or_not_for_us_is_refused() {
         ("exp", json!(now - 120), "has expired"),
         ("iat", json!(now + 120), "of the future"),
         ("nbf", json!(now + 120), "of the future"),
+        ("nbf", json!(now as f64 + 120.5), "of the future"),
+        ("nbf", json!(u64::MAX), "of the future"),
+        ("nbf", json!((now + 120).to_string()), "ID token that can be read"),
         ("sub", json!(null), "ID token that can be read"),
     ] {
         let realm = Realm::new();
