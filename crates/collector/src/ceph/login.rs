@@ -20,7 +20,7 @@ use model::{message::Message, reason::Reason};
 
 /// How long to wait after the first and after the second refusal of the same credentials.
 const WAITS: [Duration; 2] = [Duration::from_secs(15 * 60), Duration::from_secs(2 * 60 * 60)];
-/// Bytes of the longest token. That of Ceph 20 has 240.
+/// Bytes of the longest token that is kept.
 const LONGEST_TOKEN: usize = 4 << 10;
 const V1: &str = "application/vnd.ceph.api.v1.0+json";
 
