@@ -200,7 +200,9 @@ impl AnswerReader {
     fn add(&mut self, series: &Series<'_>) -> Result<(), Failure> {
         let Labels { namespace, name, node, part } = &series.labels;
         let ours = |all: &Arc<[String]>| all.iter().any(|own| own == namespace);
-        if **node != *self.node || namespace.is_empty() || name.is_empty() {
+        // KubeVirt 1.4.0 does not name the node in the series of migrations.
+        let is_nameless = node.is_empty() && matches!(series.family.field, Field::Migration(_));
+        if !is_nameless && **node != *self.node || namespace.is_empty() || name.is_empty() {
             return Ok(());
         }
         if self.namespaces.as_ref().is_some_and(|all| !ours(all)) {

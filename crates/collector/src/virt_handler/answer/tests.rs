@@ -170,6 +170,20 @@ fn of_the_samples_of_a_migration_the_last_counts() {
     assert_eq!(of, want);
 }
 
+/// KubeVirt 1.4.0: only the series of migrations lack the label.
+#[test]
+fn a_migration_without_its_node_is_one_of_this_node() {
+    let facts = read(
+        r#"kubevirt_info{goversion="go1.22.8",kubeversion="v1.4.0"} 1
+kubevirt_vmi_memory_unused_bytes{name="other",namespace="a"} 1
+kubevirt_vmi_migration_data_remaining_bytes{name="web",namespace="a"} 4 1772615520000
+kubevirt_vmi_migration_data_remaining_bytes{name="far",namespace="a",node="n2"} 5 1772615520000
+"#,
+    );
+    assert_eq!(names(&facts), ["web"]);
+    assert_eq!(facts.guests[0].migration.as_deref().unwrap().remaining, Some(4));
+}
+
 #[test]
 fn the_transfer_rate_of_a_migration_has_the_name_of_its_version() {
     for (version, disk, memory, want) in [
