@@ -8,7 +8,10 @@ use super::{
     counted_guests::NodeHandler,
     dependencies::Dependencies,
     fix,
-    observation::{GuestMemory, InstanceFacts, KubevirtVersion, SourceError},
+    observation::{
+        DriveCounters, GuestCounters, GuestMemory, InstanceFacts, InterfaceCounters, KubevirtVersion,
+        SourceError,
+    },
     pods::Pod,
     state::ClusterState,
     touched::Name,
@@ -87,6 +90,7 @@ impl ClusterState {
             memory: &guest.memory,
             migration: guest.migration.as_deref(),
             contention_since: handler.and_then(|handler| handler.contention_since),
+            counters: Some(&guest.tracker.last().counters),
         };
         Ok(describe(&counted, uncounted, origin))
     }
@@ -129,10 +133,12 @@ pub(super) struct Counted<'a> {
     pub migration: Option<&'a MigrationProgress>,
     /// See [`NodeHandler`].
     pub contention_since: Option<KubevirtVersion>,
+    /// The counters of the last sample; `None` if the source has only rates.
+    pub counters: Option<&'a GuestCounters>,
 }
 
 pub(super) fn describe(counted: &Counted<'_>, uncounted: u32, origin: Origin) -> GuestActivity {
-    let Counted { rates, memory, migration, contention_since } = *counted;
+    let Counted { rates, memory, migration, contention_since, counters } = *counted;
     let Origin { source, at, window_ms, stale } = origin;
     let known = || rates.map(|rates| &**rates).ok_or_else(first_sample);
     GuestActivity {
@@ -143,9 +149,9 @@ pub(super) fn describe(counted: &Counted<'_>, uncounted: u32, origin: Origin) ->
         memory: memory_use(memory),
         swap: known().and_then(swap),
         major_faults: known().and_then(|rates| rates.major_faults.ok_or_else(no_balloon)),
-        network: known().and_then(|rates| network(rates, uncounted)),
+        network: known().and_then(|rates| network(rates, uncounted, counters)),
         network_from: None,
-        storage: known().and_then(storage),
+        storage: known().and_then(|rates| storage(rates, counters)),
         contention: known().and_then(|rates| contention(rates, contention_since)),
         migration: migration.map(|progress| Box::new(*progress)),
         rates: rates.cloned(),
@@ -164,25 +170,34 @@ fn swap(rates: &GuestRates) -> Part<Swap> {
     Ok(Swap { r#in, out })
 }
 
-fn network(rates: &GuestRates, uncounted: u32) -> Part<Traffic> {
+fn network(rates: &GuestRates, uncounted: u32, counters: Option<&GuestCounters>) -> Part<Traffic> {
     let has_none = rates.interfaces.is_empty() && !rates.interfaces_left_out;
     match rates.network() {
         [Some(receive), Some(transmit)] => Ok(Traffic { receive, transmit, uncounted }),
         _ if has_none && uncounted > 0 => Err(sriov()),
-        _ => Err(incomplete(rates.interfaces_left_out, rates.interfaces.is_empty())),
+        _ => {
+            let lacks_one =
+                |of: &InterfaceCounters| of.receive.bytes.is_none() || of.transmit.bytes.is_none();
+            let is_unreported = counters.is_some_and(|of| of.interfaces.iter().any(lacks_one));
+            Err(incomplete(rates.interfaces_left_out, rates.interfaces.is_empty() || is_unreported))
+        }
     }
 }
 
-fn storage(rates: &GuestRates) -> Part<Storage> {
+fn storage(rates: &GuestRates, counters: Option<&GuestCounters>) -> Part<Storage> {
     let [read, write] = rates.storage();
     let is_known = [read, write].iter().all(|of| of.bytes.is_some() && of.operations.is_some());
-    let missing = || incomplete(rates.drives_left_out, rates.drives.is_empty());
+    let lacks_one = |of: &DriveCounters| {
+        [of.read, of.write].iter().any(|of| of.bytes.is_none() || of.operations.is_none())
+    };
+    let is_unreported = counters.is_some_and(|of| of.drives.iter().any(lacks_one));
+    let missing = || incomplete(rates.drives_left_out, rates.drives.is_empty() || is_unreported);
     is_known.then_some(Storage { read, write }).ok_or_else(missing)
 }
 
-/// Why the sum over all devices is not known.
-fn incomplete(left_out: bool, is_empty: bool) -> Box<Missing> {
-    if left_out || is_empty {
+/// Why the sum over all devices is not known. A counter that is not a number is not reported either.
+fn incomplete(left_out: bool, is_unreported: bool) -> Box<Missing> {
+    if left_out || is_unreported {
         uncounted_device(left_out)
     } else {
         // One of them was plugged in, or started over.

@@ -93,6 +93,7 @@ impl ClusterState {
             memory: &memory,
             migration: None,
             contention_since: self.prometheus.guests.contention_since,
+            counters: None,
         };
         Ok(describe(&counted, uncounted_interfaces(instance), origin))
     }

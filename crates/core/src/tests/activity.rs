@@ -247,6 +247,7 @@ fn a_sum_without_a_device_says_why() {
         ),
         (|of| of.interfaces.clear(), Reason::NotReported),
         (|of| of.interfaces[0].name = "new".into(), Reason::FirstSample),
+        (|of| of.interfaces[0].transmit.bytes = None, Reason::NotReported),
     ] {
         state.apply(answer("n1", NOW - MINUTE, vec![guest(100)]));
         state.apply(answer("n1", NOW, with(160, change)));
