@@ -1,5 +1,5 @@
-//! The program against a real etcd, kube-apiserver and metrics-server, with RBAC on and stub kubelets below, and against
-//! a real Prometheus and a real Ceph.
+//! The program against a real etcd, kube-apiserver and metrics-server, with RBAC on, stub kubelets and virt-handlers
+//! below, and against a real Prometheus and a real Ceph.
 //!
 //! They need a network namespace of their own, so a plain `cargo test` lists them as ignored, with this reason;
 //! `end2end/cluster/run-tests.sh` makes the namespace and runs them.
@@ -30,3 +30,4 @@ mod reviews;
 mod sign_in;
 mod staleness;
 mod tiers;
+mod virt_handlers;

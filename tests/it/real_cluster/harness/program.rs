@@ -36,6 +36,8 @@ pub struct Start {
     pub listen: String,
     pub variables: Vec<(&'static str, OsString)>,
     pub flags: Vec<OsString>,
+    /// Value of `--disk-interval`, if it is not [`DISK_INTERVAL`].
+    pub disk_interval: Option<Duration>,
 }
 
 /// An HTTP answer.
@@ -93,7 +95,7 @@ impl Start {
         command
             .args(["--listen", listen])
             .args(["--metrics-interval", &duration(METRICS_INTERVAL)])
-            .args(["--disk-interval", &duration(DISK_INTERVAL)])
+            .args(["--disk-interval", &duration(self.disk_interval.unwrap_or(DISK_INTERVAL))])
             .args(&self.flags)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped());
@@ -166,7 +168,7 @@ impl Program {
     pub async fn ill(&self) -> Vec<Value> {
         let sources = self.get("/api/sources").await.json();
         let sources = sources.as_array().expect("a list of sources").iter();
-        // No KubeVirt object and no virt-handler is simulated beside the real control plane.
+        // Only the tests of virt_handlers.rs install a KubeVirt object; without one there is no virt-handler to ask.
         let well = |source: &&Value| {
             source["id"] == "virt-handler" && source["state"] == "absent"
                 || ["healthy", "not configured"].iter().any(|s| source["state"] == *s)
