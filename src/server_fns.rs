@@ -2,17 +2,22 @@
 //! one call to [`PageData`].
 //!
 //! Arguments are the query string of a GET, answers are postcard: serde_json would cost the browser's half
-//! 20 kB.
+//! 20 kB. Of an error the browser reads the status alone, which any proxy in front may have answered.
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use server_fn::{
+    Bytes,
+    client::{Client, browser::BrowserClient},
     codec::{GetUrl, Postcard, PostcardEncoding},
     error::{FromServerFnError, ServerFnErrorErr},
+    request::browser::BrowserRequest,
+    response::{ClientRes, browser::BrowserResponse},
 };
 
 #[cfg(feature = "ssr")]
 use futures::future::BoxFuture;
+use futures::{Sink, Stream};
 use model::{
     bad_param::BadParam,
     groups::GroupsView,
@@ -36,6 +41,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Returns what a status says. `None` if the answer is a view.
+    fn of_status(status: u16) -> Option<Self> {
+        match status {
+            401 => Some(Self::SessionEnded),
+            409 => Some(Self::OtherBuild),
+            400.. => Some(Self::NoAnswer),
+            _ => None,
+        }
+    }
+
     /// Reloads the page if it is of another build than the server; does nothing for other failures. The
     /// reload waits 2 to 5 s at random, so that not all pages reload at the same time, and a page does not
     /// reload in a tight loop while two builds answer side by side.
@@ -114,18 +129,51 @@ impl FromServerFnError for Failure {
         }
         Self::NoAnswer
     }
+
+    /// [`PageClient`] has read the status.
+    #[cfg(not(feature = "ssr"))]
+    fn de(_: Bytes) -> Self {
+        Self::NoAnswer
+    }
+}
+
+/// Sends the browser's requests. An authenticating proxy in front answers 401 with a body of its own, so the status of an
+/// error counts and its body does not.
+pub struct PageClient;
+
+impl Client<Failure> for PageClient {
+    type Request = BrowserRequest;
+    type Response = BrowserResponse;
+
+    async fn send(request: BrowserRequest) -> Result<BrowserResponse, Failure> {
+        let answer = <BrowserClient as Client<Failure>>::send(request).await?;
+        Failure::of_status(ClientRes::<Failure>::status(&answer)).map_or(Ok(answer), Err)
+    }
+
+    async fn open_websocket(
+        path: &str,
+    ) -> Result<
+        (impl Stream<Item = Result<Bytes, Bytes>> + Send + 'static, impl Sink<Bytes> + Send + 'static),
+        Failure,
+    > {
+        <BrowserClient as Client<Failure>>::open_websocket(path).await
+    }
+
+    fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+        <BrowserClient as Client<Failure>>::spawn(future);
+    }
 }
 
 /// Returns the list page. `query` is the query string of the page's address, and is validated in the same
 /// way.
-#[server(name = GetHome, prefix = "/fn", endpoint = "home", input = GetUrl, output = Postcard)]
+#[server(name = GetHome, prefix = "/fn", endpoint = "home", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure> {
     let query = request::query(&query)?;
     Ok(request::page_data()?.home(&query))
 }
 
 /// Returns the names of the VMs in one block of cells of the list's map. `query` is that of the page.
-#[server(name = GetMapNames, prefix = "/fn", endpoint = "map-names", input = GetUrl, output = Postcard)]
+#[server(name = GetMapNames, prefix = "/fn", endpoint = "map-names", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn map_names(
     #[server(default)] query: String,
     #[server(default)] group: String,
@@ -136,21 +184,21 @@ pub async fn map_names(
 }
 
 /// Returns the page of nodes or of namespaces. `query` is the query string of the page's address.
-#[server(name = GetGroups, prefix = "/fn", endpoint = "groups", input = GetUrl, output = Postcard)]
+#[server(name = GetGroups, prefix = "/fn", endpoint = "groups", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn groups(#[server(default)] query: String) -> Result<GroupsView, Failure> {
     let query = request::groups_query(&query)?;
     Ok(request::page_data()?.groups(&query))
 }
 
 /// Returns the page of one VM.
-#[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard)]
+#[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
     request::check_vm(&namespace, &name)?;
     Ok(request::page_data()?.vm(&namespace, &name))
 }
 
 /// Returns the history of one VM over a span of `1h`, `24h`, `7d` or `30d`. It may have to wait for Prometheus.
-#[server(name = GetHistory, prefix = "/fn", endpoint = "history", input = GetUrl, output = Postcard)]
+#[server(name = GetHistory, prefix = "/fn", endpoint = "history", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn history(
     namespace: String,
     name: String,
@@ -163,7 +211,7 @@ pub async fn history(
 
 /// Returns the timeline of one VM. With `wait` it waits a little for the VM's Events, which are listed now; without, they
 /// are those that were listed before.
-#[server(name = GetTimeline, prefix = "/fn", endpoint = "timeline", input = GetUrl, output = Postcard)]
+#[server(name = GetTimeline, prefix = "/fn", endpoint = "timeline", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn timeline(
     namespace: String,
     name: String,
@@ -174,14 +222,14 @@ pub async fn timeline(
 }
 
 /// Returns the list of findings from the VMs' histories. `query` is the query string of the page's address.
-#[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard)]
+#[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn insights(#[server(default)] query: String) -> Result<InsightsView, Failure> {
     let query = request::insights_query(&query)?;
     Ok(request::page_data()?.insights(&query))
 }
 
 /// Returns the sources page, and what every page shows around its content.
-#[server(name = GetSources, prefix = "/fn", endpoint = "sources", input = GetUrl, output = Postcard)]
+#[server(name = GetSources, prefix = "/fn", endpoint = "sources", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn sources() -> Result<SourcesView, Failure> {
     Ok(request::page_data()?.sources())
 }
@@ -272,6 +320,25 @@ mod request {
             (use_context::<ResponseOptions>(), http::StatusCode::from_u16(status))
         {
             response.set_status(status);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_alone_says_that_a_session_has_ended() {
+        // oauth2-proxy answers `{}`, nginx a page.
+        for (status, want) in [
+            (200, None),
+            (401, Some(Failure::SessionEnded)),
+            (403, Some(Failure::NoAnswer)),
+            (409, Some(Failure::OtherBuild)),
+            (502, Some(Failure::NoAnswer)),
+        ] {
+            assert_eq!(Failure::of_status(status), want, "{status}");
         }
     }
 }

@@ -100,6 +100,30 @@ test("a sign-out leads to the proxy's, and the page before is gone", async ({ pa
   await expect(page.getByRole("button", { name: /Sign in with/ })).toBeVisible();
 });
 
+test("a sign-out in another tab ends the page, although the proxy answers for the dashboard", async ({ page, context }) => {
+  test.setTimeout(120_000);
+  await signIn(page, "/?namespace=shop");
+  await hydrated(page);
+  const other = await context.newPage();
+  await other.goto("/sources");
+  await menu(other).locator("summary").click();
+  await menu(other).getByRole("button", { name: "Sign out" }).click();
+  await expect(other.getByRole("button", { name: /Sign in with/ })).toBeVisible();
+  // What makes a page ask again. By itself its stream goes on until a minute after its assertion.
+  await page.evaluate(() => dispatchEvent(new Event("online")));
+  await expect(freshness(page)).toHaveText("stopped", { timeout: 90_000 });
+  await expect(page.getByText("Your session has ended.")).toBeVisible();
+  await expect(cards(page).first()).toBeAttached();
+  await expect(page.locator("main")).toHaveJSProperty("inert", true);
+  const requests: string[] = [];
+  page.on("request", (request) => requests.push(request.url()));
+  await page.evaluate(() => dispatchEvent(new Event("online")));
+  await page.waitForTimeout(7_000);
+  expect(requests).toEqual([]);
+  await page.getByRole("link", { name: "Sign in again" }).click();
+  await expect(page.getByRole("button", { name: /Sign in with/ })).toBeVisible();
+});
+
 test("the program itself believes no header, and the proxy passes none of a client's", async ({ page, context, site }) => {
   await signIn(page, "/");
   await expect(menu(page)).toBeVisible();
