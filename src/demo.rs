@@ -1,14 +1,19 @@
 //! Runs the simulated cluster inside the program: `demo` serves the dashboard of it, `sim` serves its
 //! Kubernetes API alone. `main` calls this module; it exists with the feature `demo` only.
 
-use std::{env, io, path::PathBuf, time::Duration};
+use std::{
+    env,
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::Context;
 use collector::config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig};
 use simulator::KubevirtVersion;
 use tokio_util::sync::CancellationToken;
 use wukong_dashboard::server::{
-    config::{Config, SimConfig, SimSize},
+    config::{Config, SimConfig, SimSize, SimViewer},
     private_file,
 };
 
@@ -101,15 +106,25 @@ impl Drop for Secrets {
 /// set.
 pub async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let SimConfig { size, listen, tls, .. } = config;
-    let cluster = simulator::start(simulator::Options { listen, tls, ..options(size) }).await?;
+    let viewers: Vec<simulator::Viewer> = config.viewers.into_iter().map(viewer).collect();
+    let shown = viewers.iter().map(|of| format!("token of {}: {}", of.name, of.token)).collect::<Vec<_>>();
+    let options = simulator::Options { listen, tls, viewers, ..options(size) };
+    let cluster = simulator::start(options).await?;
     if let Some(path) = &config.kubeconfig_out {
         private_file::write(path, &cluster.kubeconfig())
             .with_context(|| format!("writing {}", path.display()))?;
     }
     announce(if tls { "https" } else { "http" }, cluster.address());
+    // Errors are ignored: nobody may be reading.
+    shown.iter().for_each(|line| drop(writeln!(io::stdout(), "{line}")));
     shutdown.cancelled().await;
     cluster.shutdown().await;
     Ok(())
+}
+
+fn viewer(SimViewer { name, groups, namespaces }: SimViewer) -> simulator::Viewer {
+    let token = format!("{name}-token");
+    simulator::Viewer { name, groups, token, namespaces }
 }
 
 fn options(SimSize { vms, nodes, seed, old_kubevirt }: SimSize) -> simulator::Options {

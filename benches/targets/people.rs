@@ -78,6 +78,7 @@ fn options() -> Options {
     scenario.viewers = (0..PEOPLE)
         .map(|id| Viewer {
             name: format!("person-{id}@example.com"),
+            groups: Vec::new(),
             token: token(id),
             namespaces: own(id).map(namespace).collect(),
         })

@@ -167,6 +167,15 @@ pub struct SimConfig {
     pub tls: bool,
     /// Where to write a kubeconfig for it.
     pub kubeconfig_out: Option<PathBuf>,
+    pub viewers: Vec<SimViewer>,
+}
+
+/// A person who may list the VMs of some namespaces of the simulated cluster, as may everybody in one of their groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimViewer {
+    pub name: String,
+    pub groups: Vec<String>,
+    pub namespaces: Vec<String>,
 }
 
 /// Settings of the log, which goes to standard error.

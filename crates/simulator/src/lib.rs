@@ -85,6 +85,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The exact content, in place of `vms` and `nodes`.
     pub scenario: Option<Scenario>,
+    /// People who can sign in besides those of the scenario.
+    pub viewers: Vec<Viewer>,
     /// metrics-server's resolution: the time between two scrapes.
     pub metrics_interval: Duration,
     /// The interval at which kubelets measure volumes.
@@ -108,6 +110,7 @@ impl Default for Options {
             kubevirt: KubevirtVersion::default(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             scenario: None,
+            viewers: Vec::new(),
             metrics_interval: Duration::from_secs(15),
             volumes_interval: Duration::from_secs(60),
             bookmark_interval: Duration::from_secs(5),
@@ -324,8 +327,9 @@ impl Drop for Handle {
 
 fn build(options: Options) -> SimulatedCluster {
     let now = options.clock.now();
-    let scenario =
+    let mut scenario =
         options.scenario.unwrap_or_else(|| Scenario::demo(options.vms, options.nodes, options.seed, now));
+    scenario.viewers.extend(options.viewers);
     let pace = Pace { metrics: options.metrics_interval, volumes: options.volumes_interval };
     SimulatedCluster::new(scenario, options.clock, pace, options.window)
 }

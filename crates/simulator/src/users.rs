@@ -1,14 +1,15 @@
 //! The people who can sign in to a dashboard of the cluster. The tokens of three of them are fixed, and a test can let
-//! one end; a scenario can have others.
+//! one end; a scenario or [`crate::Options`] can have others.
 
 use serde_json::{Value, json};
 
 use super::clock::Millis;
 
-/// A person of a scenario, who may list every object in some namespaces.
+/// A person who may list every object in some namespaces, as may everybody in one of their groups.
 #[derive(Clone, Debug)]
 pub struct Viewer {
     pub name: String,
+    pub groups: Vec<String>,
     pub token: String,
     pub namespaces: Vec<String>,
 }
@@ -17,10 +18,13 @@ impl Viewer {
     /// Returns the RoleBinding that lets them look into a namespace.
     pub fn binding(&self, namespace: &str) -> Value {
         let group = "rbac.authorization.k8s.io";
+        let subject = |kind: &str, name: &str| json!({"apiGroup": group, "kind": kind, "name": name});
+        let groups = self.groups.iter().map(|name| subject("Group", name));
+        let subjects: Vec<Value> = std::iter::once(subject("User", &self.name)).chain(groups).collect();
         json!({
             "metadata": {"name": self.name, "namespace": namespace, "uid": format!("{namespace}-{}", self.name)},
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "kubevirt.io:view"},
-            "subjects": [{"apiGroup": group, "kind": "User", "name": self.name}],
+            "subjects": subjects,
         })
     }
 }

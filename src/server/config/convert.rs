@@ -1,11 +1,11 @@
 //! Makes the program's configuration of parsed flags. Called by `validate`.
 
 use super::{
-    AssertionConfig, AuthProxyConfig, ClaimMappings, ClientCertificateConfig, Config, HttpConfig, Listen,
-    OidcConfig, ProxyProof, SignInConfig, SignInMode, SimConfig, SimSize, TlsFiles,
+    AssertionConfig, AuthProxyConfig, ClaimMappings, ClientCertificateConfig, Config, HttpConfig, OidcConfig,
+    ProxyProof, SignInConfig, SignInMode, SimConfig, SimSize, TlsFiles,
     flags::{
-        AuthProxyFlags, CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, OidcFlags, ServeFlags,
-        SignInFlags, SimFlags, SizeFlags, SourceFlags, TlsFlags,
+        AuthProxyFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, OidcFlags, ServeFlags, SignInFlags,
+        SimFlags, SizeFlags, SourceFlags, TlsFlags,
     },
 };
 use collector::config::{
@@ -35,19 +35,6 @@ impl From<DemoFlags> for Config {
     }
 }
 
-/// `check` serves nothing.
-impl From<CheckFlags> for Config {
-    fn from(flags: CheckFlags) -> Self {
-        Self {
-            listen: Listen::Address(([127, 0, 0, 1], 0).into()),
-            kubernetes: flags.cluster.into(),
-            collect: flags.collect.into(),
-            http: HttpConfig { tls: flags.tls.into(), ..HttpConfig::default() }
-                .with_sign_in(flags.sign_in.into()),
-        }
-    }
-}
-
 impl From<SimFlags> for SimConfig {
     fn from(flags: SimFlags) -> Self {
         Self {
@@ -55,6 +42,7 @@ impl From<SimFlags> for SimConfig {
             listen: flags.listen,
             tls: flags.tls,
             kubeconfig_out: flags.kubeconfig_out,
+            viewers: flags.viewer,
         }
     }
 }

@@ -20,7 +20,7 @@ pub use auth_proxy::AuthProxyFlags;
 pub use oidc::OidcFlags;
 
 use super::{
-    AllowedHosts, Listen, LogFormat, Output, PublicUrl, SignInModes,
+    AllowedHosts, Listen, LogFormat, Output, PublicUrl, SignInModes, SimViewer,
     parse::{self, DiskSources, Hidden, Matchers, Namespaces, Networks, Tenant, trimmed},
 };
 use collector::config::KubeletAccess;
@@ -110,16 +110,9 @@ pub struct CheckFlags {
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     #[arg(value_parser = trimmed(EnumValueParser::<Output>::new()))]
     pub output: Output,
+    /// All of them, so that `check` takes the line that the dashboard is started with.
     #[command(flatten)]
-    pub cluster: ClusterFlags,
-    #[command(flatten)]
-    pub sign_in: SignInFlags,
-    #[command(flatten)]
-    pub tls: TlsFlags,
-    #[command(flatten)]
-    pub collect: CollectFlags,
-    #[command(flatten)]
-    pub log: LogFlags,
+    pub serve: ServeFlags,
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +131,12 @@ pub struct SimFlags {
     #[arg(long, value_name = "FILE", env = "WUKONG_SIM_KUBECONFIG_OUT", hide_env_values = true)]
     #[arg(value_parser = parse::path())]
     pub kubeconfig_out: Option<PathBuf>,
+    /// A person who can sign in to a dashboard of the simulated cluster, and the namespaces whose VMs they and their
+    /// groups may list, such as oidc:ana+oidc:ops=shop,payments. The flag can be repeated; the variable separates
+    /// people by semicolons. The token of each is printed
+    #[arg(long, value_name = "NAME[+GROUP]=NAMESPACES", env = "WUKONG_SIM_VIEWER", hide_env_values = true)]
+    #[arg(value_parser = parse::viewer, value_delimiter = ';')]
+    pub viewer: Vec<SimViewer>,
     #[command(flatten)]
     pub log: LogFlags,
 }

@@ -21,11 +21,11 @@ use http::{HeaderName, Uri, header};
 use ipnet::IpNet;
 
 use super::{
-    AllowedHosts, Listen, PublicUrl, SignInMode, SignInModes,
+    AllowedHosts, Listen, PublicUrl, SignInMode, SignInModes, SimViewer,
     sign_in::{GroupsFilter, is_this_machine},
 };
 use collector::config::KubeletAccess;
-use model::{name::is_dns_label, quantity::Quantity, source::SourceId};
+use model::{name::is_dns_label, params::is_unseen, quantity::Quantity, source::SourceId};
 
 /// What was expected, as a text that follows the value and the flag.
 pub type Expected = String;
@@ -235,6 +235,20 @@ pub fn bytes(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = usize>
 }
 
 /// Parses namespaces, in the order given and without duplicates.
+/// Parses a viewer of the simulated cluster: `NAME[+GROUP…]=NAMESPACES`.
+pub fn viewer(text: &str) -> Result<SimViewer, Expected> {
+    let expected = || "expected NAME[+GROUP]=NAMESPACES, such as oidc:ana+oidc:ops=shop,payments".to_owned();
+    let (names, places) = text.trim().split_once('=').ok_or_else(expected)?;
+    let mut names = names.split('+').map(str::trim);
+    let (name, groups) = (names.next().unwrap_or_default().to_owned(), names.map(str::to_owned).collect());
+    let viewer = SimViewer { name, groups, namespaces: namespaces(places)? };
+    let is_name = |name: &String| !name.is_empty() && !name.contains(is_unseen);
+    match is_name(&viewer.name) && viewer.groups.iter().all(is_name) {
+        true => Ok(viewer),
+        false => Err(expected()),
+    }
+}
+
 pub fn namespaces(text: &str) -> Result<Namespaces, Expected> {
     let mut found = Namespaces::new();
     for name in items(text) {

@@ -32,11 +32,8 @@ pub fn read(line: impl IntoIterator<Item = OsString>, rust_log: &str) -> Result<
 fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
     Ok(match flags.command {
         None => {
-            check_budget(&flags.serve.collect)?;
             check_sign_in(&flags.serve)?;
-            check_unused_modes(&flags.serve.sign_in)?;
-            check_oidc(&flags.serve.sign_in)?;
-            check_auth_proxy(&flags.serve.sign_in, &flags.serve.http.tls)?;
+            check_serve(&flags.serve)?;
             let log = log(&flags.serve.log, rust_log)?;
             Invocation { log, task: Task::Serve(flags.serve.into()) }
         }
@@ -50,13 +47,12 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
         }
         // The log of `check` is off unless RUST_LOG is set: the report says everything that went wrong.
         Some(flags::Command::Check(check)) => {
-            check_budget(&check.collect)?;
-            check_unused_modes(&check.sign_in)?;
-            check_oidc(&check.sign_in)?;
-            check_auth_proxy(&check.sign_in, &check.tls)?;
+            // Whether others may come in without a sign-in does not matter: it serves nothing. In the image,
+            // WUKONG_LISTEN is that of the dashboard.
+            check_serve(&check.serve)?;
             let filter = if rust_log.trim().is_empty() { "off" } else { rust_log };
-            let (log, output) = (log(&check.log, filter)?, check.output);
-            Invocation { log, task: Task::Check((*check).into(), output) }
+            let (log, output) = (log(&check.serve.log, filter)?, check.output);
+            Invocation { log, task: Task::Check(check.serve.into(), output) }
         }
         // The health check logs nothing: its exit code says everything.
         Some(flags::Command::Healthcheck(http)) => {
@@ -64,6 +60,15 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
             Invocation { log, task: Task::Healthcheck(http.listen, http.tls.into()) }
         }
     })
+}
+
+/// Which flags go together, for the dashboard and for its `check`.
+fn check_serve(flags: &ServeFlags) -> Result<(), Error> {
+    check_budget(&flags.collect)?;
+    check_unused_modes(&flags.sign_in)?;
+    check_oidc(&flags.sign_in)?;
+    check_auth_proxy(&flags.sign_in, &flags.http.tls)?;
+    check_scheme(flags)
 }
 
 fn log(flags: &LogFlags, rust_log: &str) -> Result<LogConfig, Error> {
@@ -160,6 +165,19 @@ fn check_oidc(flags: &SignInFlags) -> Result<(), Error> {
         return Err(Error::raw(ErrorKind::ArgumentConflict, message));
     }
     Ok(())
+}
+
+/// Browsers that come by plain HTTP do not reach a listener with TLS, unless a proxy is between.
+fn check_scheme(flags: &ServeFlags) -> Result<(), Error> {
+    let (sign_in, http) = (&flags.sign_in, &flags.http);
+    let is_plain = sign_in.public_url.as_ref().is_some_and(|url| !url.is_https());
+    let is_proxied = http.trusted_proxies.is_some() || sign_in.auth_proxy.proxy_client_ca.is_some();
+    if !is_plain || is_proxied || http.tls.tls_cert.is_none() {
+        return Ok(());
+    }
+    let message = "--public-url (WUKONG_PUBLIC_URL) is an http:// address, but the dashboard serves HTTPS with \
+                   --tls-cert (WUKONG_TLS_CERT): write https://";
+    Err(Error::raw(ErrorKind::ArgumentConflict, message))
 }
 
 /// A proxy proves itself by all that one of the two proofs needs.

@@ -35,9 +35,11 @@ pub fn review(cluster: &Cluster, kind: Review, body: &[u8]) -> Response {
 fn token_status(cluster: &Cluster, spec: &Value) -> Value {
     let token = spec["token"].as_str().unwrap_or_default();
     if let Some(viewer) = cluster.world.viewer(token).filter(|viewer| viewer.token == token) {
+        let groups: Vec<&str> =
+            viewer.groups.iter().map(String::as_str).chain(["system:authenticated"]).collect();
         return json!({
             "authenticated": true,
-            "user": {"username": viewer.name, "uid": viewer.name, "groups": ["system:authenticated"]},
+            "user": {"username": viewer.name, "uid": viewer.name, "groups": groups},
             "audiences": spec["audiences"],
         });
     }
@@ -60,6 +62,8 @@ fn may_list(cluster: &Cluster, spec: &Value) -> bool {
         Some(viewer) => viewer.namespaces.contains(&namespace),
         None => users::may_list(&user, &namespace),
     };
+    let mut groups = spec["groups"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let may = may || groups.any(|group| cluster.world.may_group_list(group, &namespace));
     let (group, plural) = (text(&attributes["group"]), text(&attributes["resource"]));
     may && text(&attributes["verb"]) == "list" && is_listed(&group, &plural)
 }

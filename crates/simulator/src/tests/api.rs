@@ -190,6 +190,7 @@ async fn a_viewer_of_a_scenario_has_a_token_rights_and_bindings() {
     let mut scenario = crate::Scenario::empty();
     scenario.viewers.push(crate::Viewer {
         name: "eve".into(),
+        groups: vec!["board".into()],
         token: "eve-token".into(),
         namespaces: vec!["a".into(), "b".into()],
     });
@@ -198,6 +199,7 @@ async fn a_viewer_of_a_scenario_has_a_token_rights_and_bindings() {
     assert_eq!(names(&list), ["eve", "eve"]);
     assert_eq!(items(&list)[1]["metadata"]["namespace"], "b");
     assert_eq!(items(&list)[1]["subjects"][0]["name"], "eve");
+    assert_eq!(items(&list)[1]["subjects"][1]["name"], "board");
     assert_eq!(names(&get(&sim, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings").await).len(), 0);
     let client = reqwest::Client::new();
     let status = async |path: &str, spec: serde_json::Value| {
@@ -208,15 +210,25 @@ async fn a_viewer_of_a_scenario_has_a_token_rights_and_bindings() {
     for (token, name) in [("eve-token", "eve"), ("ana-token", "ana.ruiz@example.com")] {
         let known = status("authentication.k8s.io/v1/tokenreviews", json!({"token": token})).await;
         assert_eq!(known["user"]["username"], name);
+        let groups = if name == "eve" {
+            json!(["board", "system:authenticated"])
+        } else {
+            json!(["payments-devs", "shop-ops", "system:authenticated"])
+        };
+        assert_eq!(known["user"]["groups"], groups);
     }
     let named = status("authentication.k8s.io/v1/tokenreviews", json!({"token": "eve"})).await;
     assert_ne!(named["authenticated"], true, "a name is no token");
     for (namespace, allowed) in [("a", true), ("b", true), ("c", false), ("", false)] {
         let attributes =
             json!({"verb": "list", "group": WUKONG_GROUP, "resource": "wukongs", "namespace": namespace});
-        let spec = json!({"user": "eve", "resourceAttributes": attributes});
-        let answer = status("authorization.k8s.io/v1/subjectaccessreviews", spec).await;
-        assert_eq!(answer["allowed"], allowed, "{namespace}");
+        for (user, groups) in [("eve", json!([])), ("bo", json!(["ops", "board"]))] {
+            let spec = json!({"user": user, "groups": groups, "resourceAttributes": attributes});
+            let answer = status("authorization.k8s.io/v1/subjectaccessreviews", spec).await;
+            assert_eq!(answer["allowed"], allowed, "{user} {namespace}");
+        }
+        let spec = json!({"user": "bo", "groups": ["ops"], "resourceAttributes": attributes});
+        assert_eq!(status("authorization.k8s.io/v1/subjectaccessreviews", spec).await["allowed"], false);
     }
 }
 

@@ -3,7 +3,11 @@
 mod query;
 mod state;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -30,8 +34,15 @@ pub struct SimulatedCluster {
     changed: watch::Sender<u64>,
     pub clock: Clock,
     pace: Pace,
-    /// The viewers of the scenario, by token and by name.
-    viewers: HashMap<String, Arc<Viewer>>,
+    viewers: Viewers,
+}
+
+/// The viewers of the scenario.
+#[derive(Debug)]
+struct Viewers {
+    by_token_and_name: HashMap<String, Arc<Viewer>>,
+    /// The namespaces in which everybody of a group may list objects.
+    of_groups: HashMap<String, HashSet<String>>,
 }
 
 /// How often figures are taken.
@@ -44,9 +55,18 @@ pub struct Pace {
 pub type Object = Arc<Entry<Body>>;
 pub type Change = Arc<Event<Body>>;
 
-fn by_token_and_name(viewers: Vec<Arc<Viewer>>) -> HashMap<String, Arc<Viewer>> {
-    let keys = |viewer: Arc<Viewer>| [(viewer.token.clone(), viewer.clone()), (viewer.name.clone(), viewer)];
-    viewers.into_iter().flat_map(keys).collect()
+impl Viewers {
+    fn new(viewers: Vec<Arc<Viewer>>) -> Self {
+        let mut of_groups: HashMap<String, HashSet<String>> = HashMap::new();
+        for viewer in &viewers {
+            for group in &viewer.groups {
+                of_groups.entry(group.clone()).or_default().extend(viewer.namespaces.iter().cloned());
+            }
+        }
+        let keys =
+            |viewer: Arc<Viewer>| [(viewer.token.clone(), viewer.clone()), (viewer.name.clone(), viewer)];
+        Self { by_token_and_name: viewers.into_iter().flat_map(keys).collect(), of_groups }
+    }
 }
 
 impl SimulatedCluster {
@@ -62,7 +82,7 @@ impl SimulatedCluster {
         }
         state.store.compact();
         let changed = watch::Sender::new(state.store.revision());
-        Self { state: RwLock::new(state), changed, clock, pace, viewers: by_token_and_name(viewers) }
+        Self { state: RwLock::new(state), changed, clock, pace, viewers: Viewers::new(viewers) }
     }
 
     /// Adds a VM, or replaces the one of that name. Watches see the objects that change.
@@ -72,7 +92,12 @@ impl SimulatedCluster {
 
     /// Returns the viewer with this token or this name.
     pub(super) fn viewer(&self, token_or_name: &str) -> Option<&Viewer> {
-        self.viewers.get(token_or_name).map(|viewer| &**viewer)
+        self.viewers.by_token_and_name.get(token_or_name).map(|viewer| &**viewer)
+    }
+
+    /// Returns whether viewers of this group may list objects in a namespace.
+    pub(super) fn may_group_list(&self, group: &str, namespace: &str) -> bool {
+        self.viewers.of_groups.get(group).is_some_and(|namespaces| namespaces.contains(namespace))
     }
 
     pub(super) fn pace(&self) -> Pace {

@@ -328,6 +328,65 @@ fn a_port_alone_means_every_address() {
 }
 
 #[test]
+fn check_takes_every_flag_of_the_dashboard() {
+    use clap::CommandFactory;
+    let command = Flags::command();
+    let flags = |command: &Command| -> Vec<(String, Option<OsString>)> {
+        let named =
+            command.get_arguments().filter(|arg| !["help", "version"].contains(&arg.get_id().as_str()));
+        named.map(|arg| (arg.get_id().to_string(), arg.get_env().map(Into::into))).collect()
+    };
+    let of_check = flags(command.find_subcommand("check").unwrap());
+    for flag in flags(&command) {
+        assert!(of_check.contains(&flag), "{flag:?}");
+    }
+    let line = [
+        "--listen=:8443",
+        "--allowed-hosts=vms.example",
+        "--trusted-proxies=10.0.0.0/8",
+        "--max-event-clients=5",
+        "--sign-in=token",
+    ];
+    let Task::Check(config, _) = read_line(&[&["check"], &line[..]].concat()).unwrap().task else {
+        panic!("no check")
+    };
+    assert_eq!(format!("{:?}", config.http), format!("{:?}", self::config(&line).http));
+    assert!(refusal(&["check", "--listen=8443"]).contains("'--listen <ADDRESS:PORT> (WUKONG_LISTEN)'"));
+    // The image sets WUKONG_LISTEN for the dashboard.
+    assert!(read_line(&["check", "--listen=:8081"]).is_ok());
+}
+
+#[test]
+fn a_public_url_without_tls_does_not_lead_to_a_listener_with_tls() {
+    let tls = ["--sign-in=token", "--tls-cert=/crt", "--tls-key=/key"];
+    for command in [&[][..], &["check"]] {
+        let refused = refusal(&[command, &tls, &["--public-url=http://localhost:8081"]].concat());
+        assert!(refused.contains("write https://"), "{refused}");
+        assert!(read_line(&[command, &tls, &["--public-url=https://vms.example"]].concat()).is_ok());
+    }
+}
+
+#[test]
+fn people_of_the_simulated_cluster_have_names_groups_and_namespaces() {
+    let line = ["sim", "--viewer=oidc:ana+oidc:ops+b@c=shop, payments", "--viewer", "bo=;cy=data"];
+    let Task::Sim(config) = read_line(&line).unwrap().task else { panic!("no sim") };
+    let found: Vec<_> =
+        config.viewers.iter().map(|of| (&*of.name, of.groups.join(","), of.namespaces.join(","))).collect();
+    assert_eq!(
+        found,
+        [
+            ("oidc:ana", "oidc:ops,b@c".to_owned(), "shop,payments".to_owned()),
+            ("bo", String::new(), String::new()),
+            ("cy", String::new(), "data".to_owned()),
+        ]
+    );
+    for bad in ["ana", "=shop", "ana+=shop", "ana=Shop", "a\u{7}=shop"] {
+        let error = refusal(&["sim", &format!("--viewer={bad}")]);
+        assert!(error.contains("--viewer") && error.contains("(WUKONG_SIM_VIEWER)"), "{error}");
+    }
+}
+
+#[test]
 fn unknown_flags_and_commands_are_wrong_usage() {
     for line in [
         &["--nope"][..],
