@@ -77,6 +77,18 @@ pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
+/// Whether the API server has a collection: only that it does not is an answer. Reviews do not tell, since they allow
+/// what does not exist.
+pub async fn is_served(client: &Client, attributes: &ResourceAttributes) -> bool {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (group, plural) = (text(&attributes.group), text(&attributes.resource));
+    let scope = attributes.namespace.as_ref().map(|name| format!("namespaces/{name}/")).unwrap_or_default();
+    let request = http::Request::get(format!("/apis/{group}/v1/{scope}{plural}?limit=1")).body(Vec::new());
+    let Ok(request) = request else { return true };
+    let answer = client.request_text(request).await;
+    !matches!(answer, Err(kube::Error::Api(status)) if status.code == 404)
+}
+
 /// The API server's version, safe to print on a terminal.
 pub async fn version(client: &Client) -> Result<String, kube::Error> {
     let info = client.apiserver_version().await?;

@@ -6,7 +6,7 @@ use kube::Client;
 
 use crate::server::config::{SignInMode, SignInModes};
 use collector::{
-    client::{may, words as error_words},
+    client::{is_served, may, words as error_words},
     config::CollectConfig,
 };
 use model::source::SourceId;
@@ -49,6 +49,8 @@ pub struct PermissionReview {
     pub what: String,
     /// Whether it is allowed, or why the review failed.
     pub allowed: Result<bool, String>,
+    /// Whether the cluster has what it is about, as far as that was asked.
+    pub is_served: bool,
 }
 
 const FOLLOW: &[&str] = &["list", "watch"];
@@ -163,10 +165,13 @@ pub async fn ask(client: &Client, config: &CollectConfig, modes: &SignInModes) -
         .map(|(purpose, what, attributes)| {
             let deadline = config.metrics_deadline;
             async move {
-                let answer = tokio::time::timeout(deadline, may(client, attributes)).await;
+                let answer = tokio::time::timeout(deadline, may(client, attributes.clone())).await;
                 let answer = answer.map(|answer| answer.map_err(|error| error_words(&error)));
                 let allowed = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-                PermissionReview { purpose, what, allowed }
+                let has_more = purpose == Purpose::SignInHints && allowed == Ok(true);
+                let asked = async { !has_more || is_served(client, &attributes).await };
+                let is_served = tokio::time::timeout(deadline, asked).await.unwrap_or(true);
+                PermissionReview { purpose, what, allowed, is_served }
             }
         })
         .buffered(AT_ONCE)

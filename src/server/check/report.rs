@@ -115,6 +115,12 @@ impl Report {
         let kubelet = answers.iter().any(|allowed| allowed.purpose == KUBELET && may(allowed));
         for answer in answers {
             let (verdict, detail) = match &answer.allowed {
+                Ok(true) if !answer.is_served => (
+                    Verdict::Unused,
+                    "allowed, but this cluster does not serve it; namespaces appear later after a sign-in or a \
+                     change"
+                        .to_owned(),
+                ),
                 Ok(true) => (Verdict::Ok, String::new()),
                 Ok(false) if answer.purpose == KUBELET && kubelet => {
                     (Verdict::Unused, "denied; kubelets are reached in the other way".to_owned())

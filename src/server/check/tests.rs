@@ -168,7 +168,8 @@ fn an_absent_resource_is_a_failure_only_if_no_other_gives_the_vms() {
 #[test]
 fn one_permission_for_kubelets_is_enough() {
     let purpose = Purpose::Source(SourceId::Kubelet);
-    let review = |what: &str, allowed| PermissionReview { purpose, what: what.into(), allowed };
+    let review =
+        |what: &str, allowed| PermissionReview { purpose, what: what.into(), allowed, is_served: true };
     let mut report = well();
     report.permissions(vec![review("get nodes/stats", Ok(false)), review("get nodes/proxy", Ok(true))]);
     assert_eq!((report.ok, line(&report, "get nodes/stats").verdict), (true, Verdict::Unused));
@@ -228,7 +229,12 @@ fn sign_in_needs_reviews_and_does_without_bindings_and_events() {
         (Purpose::Events, Err("503".to_owned()), false, Verdict::Missing, true),
     ] {
         let mut report = well();
-        report.permissions(vec![PermissionReview { purpose, what: "list x".into(), allowed }]);
+        report.permissions(vec![PermissionReview {
+            purpose,
+            what: "list x".into(),
+            allowed,
+            is_served: true,
+        }]);
         let found = line(&report, "list x");
         assert_eq!((report.ok, found.verdict, found.fix.contains("deploy/")), (ok, verdict, has_fix));
     }
@@ -266,4 +272,34 @@ fn text_and_json_have_the_same_content() {
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!((&json["ok"], &json["checks"][4]["verdict"]), (&false.into(), &"missing".into()));
     assert_eq!(json["checks"].as_array().unwrap().len(), report.checks.len());
+}
+
+/// Reviews allow what does not exist.
+#[tokio::test]
+async fn bindings_that_the_cluster_does_not_serve_are_not_said_to_be_there() {
+    for viewers in [false, true] {
+        let mut scenario = simulator::Scenario::empty();
+        if viewers {
+            let (name, token) = ("ana".to_owned(), "t".to_owned());
+            scenario.viewers.push(simulator::Viewer {
+                name,
+                groups: Vec::new(),
+                token,
+                namespaces: vec!["shop".into()],
+            });
+        }
+        let sim = simulator::start(simulator::Options::exactly(scenario)).await.unwrap();
+        let kubernetes =
+            collector::config::KubernetesConfig { embedded: Some(sim.kubeconfig()), ..Default::default() };
+        let config = CollectConfig::default();
+        let cluster = client::connect(&kubernetes, &config).await.unwrap();
+        let modes = [SignInMode::Token].into_iter().collect();
+        let mut report = well();
+        report.permissions(permissions::ask(&cluster.client, &config, &modes).await);
+        let want = if viewers { Verdict::Ok } else { Verdict::Unused };
+        for verb in ["list", "watch"] {
+            let found = line(&report, &format!("{verb} rolebindings"));
+            assert_eq!((found.verdict, report.ok), (want, true), "{found:?}");
+        }
+    }
 }
