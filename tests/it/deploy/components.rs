@@ -35,12 +35,17 @@ fn flag(objects: &[Value], name: &str) -> String {
 
 #[test]
 fn every_component_stands_beside_every_tier_and_keeps_what_it_has() {
-    assert_eq!(all(), ["gateway", "ingress", "oauth2-proxy", "replicas", "tls"].map(str::to_owned).into());
+    assert_eq!(
+        all(),
+        ["gateway", "ingress", "oauth2-proxy", "oidc", "replicas", "tls"].map(str::to_owned).into()
+    );
     for tier in SIGNED_IN {
         for components in [
             &["ingress", "replicas", "tls"][..],
             &["tls", "gateway", "replicas"],
             &["oauth2-proxy", "replicas"],
+            &["ingress", "oidc", "tls"],
+            &["gateway", "oidc", "replicas"],
         ] {
             let objects = composed(tier, components);
             let before: BTreeSet<_> = arguments(&super::objects(tier)).into_iter().collect();
@@ -74,7 +79,7 @@ fn every_component_stands_beside_every_tier_and_keeps_what_it_has() {
 #[test]
 fn the_namespaced_tier_may_have_tls_and_replicas_but_no_way_in_without_a_sign_in() {
     composed("namespaced", &["tls", "replicas"]);
-    for component in WAYS_IN.map(|(component, _)| component).into_iter().chain(["oauth2-proxy"]) {
+    for component in WAYS_IN.map(|(component, _)| component).into_iter().chain(["oauth2-proxy", "oidc"]) {
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
         let built = panic::catch_unwind(|| composed("namespaced", &[component]));
@@ -119,6 +124,30 @@ fn an_oauth2_proxy_is_let_in_and_proves_who_asks() {
     assert_eq!(rules.len(), 1);
     assert!(rules[0]["from"][0]["podSelector"]["matchLabels"].is_object());
     assert_eq!(rules[0]["ports"][0]["port"], pod(&objects)["containers"][0]["ports"][0]["name"]);
+}
+
+#[test]
+fn the_secret_of_a_provider_s_client_is_mounted_where_its_flag_says() {
+    let objects = composed("cluster", &["ingress", "oidc"]);
+    let shown = include_str!("../../../docs/sign-in.md");
+    for name in ["oidc-issuer", "oidc-client-id", "oidc-client-secret-file"] {
+        let line = format!("--{name}={}\n", flag(&objects, name));
+        assert!(shown.contains(&line), "docs/sign-in.md does not have {line}");
+    }
+    let pod = pod(&objects);
+    let volume = list(&pod["volumes"]).iter().find(|volume| volume["name"] == "oidc").expect("a volume");
+    let secret = text(&volume["secret"]["secretName"]);
+    let command = format!("create secret generic {secret} -n wukong-dashboard --from-file=secret=");
+    assert!(shown.contains(&command), "docs/sign-in.md does not make {secret}");
+    let mounts = list(&pod["containers"][0]["volumeMounts"]);
+    let mount = mounts.iter().find(|mount| mount["name"] == "oidc").expect("a mount");
+    let file = format!("{}/secret", text(&mount["mountPath"]));
+    assert_eq!(flag(&objects, "oidc-client-secret-file"), file);
+    check_modes(pod);
+    let policies = objects.iter().filter(|object| object["kind"] == "NetworkPolicy");
+    let own = policies.filter(|policy| text(&policy["metadata"]["name"]).ends_with("-oidc"));
+    let out: Vec<_> = own.flat_map(|policy| list(&policy["spec"]["egress"])).collect();
+    assert_eq!(out, [&json!({ "ports": [{ "protocol": "TCP", "port": 443 }] })]);
 }
 
 /// The dashboard sends a sign of life every 15 s.
