@@ -55,7 +55,7 @@ use collector::{
     config::CollectConfig,
     events::{EventLists, events_queue},
     follow_bindings,
-    identity_provider::IdentityProvider,
+    identity_provider::{IdentityProvider, ProviderNames},
     long_term::LongTermHistory,
 };
 use wukong_core::{
@@ -264,22 +264,28 @@ fn start_sign_in(
 fn oidc(config: &SignInConfig, collect: &CollectConfig) -> anyhow::Result<Option<Oidc>> {
     let (Some(oidc), Some(public_url)) = (&config.oidc, &config.public_url) else { return Ok(None) };
     let issuer = oidc.issuer.parse::<::http::Uri>().context("--oidc-issuer is not a URL")?;
-    let provider = IdentityProvider::new(issuer, oidc.ca.clone(), "--oidc-ca", &collect.proxies);
+    let names = ProviderNames { name: "OIDC provider (--oidc-issuer)", ca_flag: "--oidc-ca" };
+    let provider = IdentityProvider::new(names, issuer, oidc.ca.clone(), &collect.proxies);
     Oidc::new(oidc, public_url, Arc::new(provider)).map(Some)
 }
 
 /// Returns the proxy through which people come, if there is one. Its issuer is not asked yet.
 fn auth_proxy(config: &SignInConfig, collect: &CollectConfig) -> anyhow::Result<Option<AuthProxy>> {
     let Some(proxy) = &config.auth_proxy else { return Ok(None) };
-    let (url, ca) = match &proxy.proof {
+    let (name, url, ca) = match &proxy.proof {
         ProxyProof::Assertion(assertion) => {
             let issuer = assertion.issuer.parse::<::http::Uri>().context("--proxy-issuer is not a URL")?;
-            (assertion.jwks_url.clone().unwrap_or(issuer), assertion.ca.clone())
+            let (name, url) = match &assertion.jwks_url {
+                Some(url) => ("JWKS (--proxy-jwks-url)", url.clone()),
+                None => ("issuer (--proxy-issuer)", issuer),
+            };
+            (name, url, assertion.ca.clone())
         }
         // Nobody is asked.
-        ProxyProof::Certificate(_) => (::http::Uri::default(), None),
+        ProxyProof::Certificate(_) => ("", ::http::Uri::default(), None),
     };
-    let issuer = IdentityProvider::new(url, ca, "--proxy-ca", &collect.proxies);
+    let names = ProviderNames { name, ca_flag: "--proxy-ca" };
+    let issuer = IdentityProvider::new(names, url, ca, &collect.proxies);
     AuthProxy::new(proxy, Arc::new(issuer)).map(Some)
 }
 

@@ -23,15 +23,30 @@ const AT_ONCE: usize = 8;
 /// One provider and how to reach it. No redirect is followed, and every answer is bounded.
 pub struct IdentityProvider {
     site: Mutex<Site>,
+    name: &'static str,
+}
+
+/// What people know a provider by.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderNames {
+    /// Its name, with the flag of its address.
+    pub name: &'static str,
+    /// The flag of the file of its CA.
+    pub ca_flag: &'static str,
 }
 
 impl IdentityProvider {
-    /// Takes the provider's address, and the file of the CA for all addresses of the provider with its flag.
-    pub fn new(url: Uri, ca: Option<PathBuf>, ca_flag: &str, proxies: &ProxyRules) -> Self {
+    /// Takes the provider's address, and the file of the CA for all addresses of the provider.
+    pub fn new(names: ProviderNames, url: Uri, ca: Option<PathBuf>, proxies: &ProxyRules) -> Self {
         let budget = Budget::new(&[(AT_ONCE, LARGEST_ANSWER)]);
         let limits = SiteLimits { deadline: DEADLINE, limit: LARGEST_ANSWER, budget };
-        let site = Site::new("OIDC provider", url, ca, limits);
-        Self { site: Mutex::new(site.with_ca_flag(ca_flag).through(proxies)) }
+        let site = Site::new(names.name, url, ca, limits).with_ca_flag(names.ca_flag).by_name();
+        Self { site: Mutex::new(site.through(proxies)), name: names.name }
+    }
+
+    /// Returns what people know the provider by.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Sends a request, and returns the answer whatever its status.

@@ -46,6 +46,8 @@ pub struct Site {
     ca: Option<PathBuf>,
     /// The flag that names the CA file.
     ca_flag: String,
+    /// Whether people are told to trust the very certificate of the site, if its names are wrong.
+    can_be_pinned: bool,
     proxy: Option<Proxy>,
     limits: SiteLimits,
     /// The client, and the content of the CA file that it was made with.
@@ -65,12 +67,17 @@ pub struct SiteLimits {
 impl Site {
     pub fn new(name: &'static str, url: Uri, ca: Option<PathBuf>, limits: SiteLimits) -> Self {
         let ca_flag = format!("--{}-ca", name.to_ascii_lowercase());
-        Self { name, url, ca, ca_flag, proxy: None, limits, client: None }
+        Self { name, url, ca, ca_flag, can_be_pinned: true, proxy: None, limits, client: None }
     }
 
     /// Names the flag of the CA file, where it does not begin with the name of the site.
     pub fn with_ca_flag(self, flag: &str) -> Self {
         Self { ca_flag: flag.to_owned(), ..self }
+    }
+
+    /// Tells people to use a name of the certificate, rather than to trust it under any name.
+    pub fn by_name(self) -> Self {
+        Self { can_be_pinned: false, ..self }
     }
 
     /// Uses the proxy that the environment names for this address, if any, by the same rules as for the API
@@ -109,7 +116,7 @@ impl Site {
         match failure {
             Failure::Late(deadline) => late(name, *deadline),
             Failure::Transport(error) => tls_error(error.as_ref())
-                .and_then(|error| self.describe_certificate(error))
+                .and_then(|error| self.describe_tls(error))
                 .unwrap_or_else(|| peer_error(name, error.as_ref())),
             Failure::Status { code, .. } => {
                 describe_status(name, credentials, code.as_u16(), &PeerError::default())
@@ -123,14 +130,29 @@ impl Site {
 }
 
 impl Site {
-    /// Describes a certificate error; `None` if nothing more is known than that the handshake failed.
-    fn describe_certificate(&self, error: &rustls::Error) -> Option<SourceError> {
-        let rustls::Error::InvalidCertificate(why) = error else { return None };
+    /// Describes a TLS error; `None` if nothing more is known than that the handshake failed.
+    fn describe_tls(&self, error: &rustls::Error) -> Option<SourceError> {
         let peer = self.name;
+        let why = match error {
+            rustls::Error::InvalidCertificate(why) => why,
+            rustls::Error::InvalidMessage(_) => {
+                return Some(source_error(Reason::Unreachable, msg!(collect.no_tls, peer = peer)));
+            }
+            _ => return None,
+        };
+        let flag = self.ca_flag.clone();
         let words = match why {
             _ if pinned::is_of_dates(error) => msg!(collect.certificate_dates, peer = peer),
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+                if !self.can_be_pinned =>
+            {
+                msg!(collect.certificate_host, peer = peer)
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                msg!(collect.certificate_name, peer = peer, flag = self.ca_flag.clone())
+                msg!(collect.certificate_name, peer = peer, flag = flag)
+            }
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                msg!(collect.certificate_authority, peer = peer, flag = flag)
             }
             CertificateError::Other(other) => match other.to_string().as_str() {
                 // Errors of webpki that rustls has no variants for.
@@ -138,7 +160,7 @@ impl Site {
                     msg!(collect.certificate_v1, peer = peer, command = NEW_CERTIFICATE)
                 }
                 words if words.contains("CaUsedAsEndEntity") => {
-                    msg!(collect.certificate_name, peer = peer, flag = self.ca_flag.clone())
+                    msg!(collect.certificate_name, peer = peer, flag = flag)
                 }
                 _ => return None,
             },

@@ -7,9 +7,6 @@ use crate::server::{
 };
 use i18n::Render;
 
-const FIX: &str = "Open ISSUER/.well-known/openid-configuration or --proxy-jwks-url from where the dashboard \
-                   runs; --proxy-ca names the CA of its certificate";
-
 /// Returns what the mode needs, and whether it is there.
 pub async fn ask(proxy: &AuthProxy) -> Vec<Check> {
     let proof = match (&proxy.config.proof, proxy.assertions()) {
@@ -28,11 +25,17 @@ pub async fn ask(proxy: &AuthProxy) -> Vec<Check> {
 
 async fn of_keys(config: &AssertionConfig, assertions: &AssertionSource) -> Check {
     let AssertionConfig { issuer, audience, header, .. } = config;
-    let check = format!("assertions of {issuer} for {audience} in {header} can be verified");
+    let check = format!("the keys of {issuer} can be fetched");
+    let fix = format!("Open {} from where the dashboard runs", assertions.url());
     match assertions.count_keys().await {
-        Ok(0) => line(check, Verdict::Missing, "it publishes no key that can be used".to_owned(), FIX),
-        Ok(keys) => line(check, Verdict::Ok, format!("keys: {keys}"), ""),
-        Err(fault) => line(check, Verdict::Missing, fault.message().english(), FIX),
+        Ok(0) => line(check, Verdict::Missing, "it publishes no key that can be used".to_owned(), &fix),
+        Ok(keys) => {
+            let detail = format!(
+                "keys: {keys}. Whether {header} brings assertions for {audience} shows with the first request"
+            );
+            line(check, Verdict::Ok, detail, "")
+        }
+        Err(fault) => line(check, Verdict::Missing, fault.message().english(), &fix),
     }
 }
 
@@ -58,25 +61,48 @@ mod tests {
 
     use super::*;
     use crate::server::{
-        config::ClaimMappings,
+        config::{ClaimMappings, Task, read},
         http::tests::sign_in::{
             auth_proxy::{by_assertion, by_certificate},
             oidc::provider::{FakeProvider, SigningKey},
         },
     };
 
+    #[tokio::test]
+    async fn an_address_of_keys_that_fails_is_named_by_its_flag() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (nobody, line) = (format!("http://127.0.0.1:{port}"), ["wukong-dashboard", "--sign-in=proxy"]);
+        for (flag, want) in [
+            (String::new(), "issuer (--proxy-issuer) refuses connections"),
+            (format!("--proxy-jwks-url={nobody}/keys"), "JWKS (--proxy-jwks-url) refuses connections"),
+        ] {
+            let issuer = format!("--proxy-issuer={nobody}");
+            let line = line.into_iter().chain([&*issuer, "--proxy-audience=vms", &*flag]);
+            let line = line.filter(|flag| !flag.is_empty()).map(std::ffi::OsString::from);
+            let Task::Serve(config) = read(line, "").unwrap().task else { panic!("no dashboard") };
+            let proxy = crate::server::auth_proxy(&config.http.sign_in, &config.collect).unwrap().unwrap();
+            let checks = ask(&proxy).await;
+            assert!(checks[0].detail.contains(want), "{checks:?}");
+            assert!(checks[0].fix.contains(&nobody), "{checks:?}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_the_proxy_s_proof_needs_is_asked_for() {
         let provider = FakeProvider::new(SigningKey::ecdsa());
         let proxy = by_assertion(&provider, header::AUTHORIZATION, ClaimMappings::default());
         let verdicts = |checks: &[Check]| checks.iter().map(|check| check.verdict).collect::<Vec<_>>();
-        assert_eq!(verdicts(&ask(&proxy).await), [Verdict::Ok, Verdict::Ok]);
+        let checks = ask(&proxy).await;
+        assert_eq!(verdicts(&checks), [Verdict::Ok, Verdict::Ok]);
+        assert!(checks[0].check.ends_with("can be fetched"), "no assertion was seen: {checks:?}");
         provider
             .change(|state| drop(state.configuration.insert("issuer".into(), "https://x.example".into())));
         let other = by_assertion(&provider, header::AUTHORIZATION, ClaimMappings::default());
         let checks = ask(&other).await;
         assert_eq!(verdicts(&checks), [Verdict::Missing, Verdict::Ok]);
         assert!(checks[0].detail.contains("set --proxy-issuer to exactly that"), "{checks:?}");
+        let address = "https://sso.example/realms/one/.well-known/openid-configuration";
+        assert!(checks[0].fix.contains(address), "{checks:?}");
         let mut silent = by_certificate(ClaimMappings::default());
         silent.config.sign_out_url = None;
         assert_eq!(verdicts(&ask(&silent).await), [Verdict::Ok, Verdict::Warning]);

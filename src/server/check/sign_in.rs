@@ -14,7 +14,8 @@ pub const SIGN_IN: &str = "sign-in";
 /// Returns what a sign-in at the provider needs, and whether it is there.
 pub async fn ask(oidc: &Oidc) -> Vec<Check> {
     let issuer = &oidc.config.issuer;
-    let mut checks = vec![of_secret(oidc).await];
+    let redirect = format!("the redirect URI to register at the provider is {}", oidc.redirect_uri());
+    let mut checks = vec![of_secret(oidc).await, fine(redirect)];
     match oidc.provider.discover(Duration::ZERO).await {
         Ok(found) => {
             checks.push(fine(format!("the identity provider {issuer} can be used")));
@@ -23,10 +24,9 @@ pub async fn ask(oidc: &Oidc) -> Vec<Check> {
             checks.extend(of_clock(oidc).await);
         }
         Err(fault) => {
-            let fix = "Open ISSUER/.well-known/openid-configuration from where the dashboard runs; --oidc-ca \
-                       names the CA of its certificate";
+            let fix = format!("Open {} from where the dashboard runs", oidc.provider.url());
             let check = format!("the identity provider {issuer} can be used");
-            checks.push(missing(check, fault.message().english(), fix));
+            checks.push(missing(check, fault.message().english(), &fix));
         }
     }
     checks
@@ -56,13 +56,14 @@ fn of_pkce(found: &Discovered) -> Check {
 }
 
 async fn of_keys(found: &Discovered) -> Check {
-    let fix = "Check jwks_uri in ISSUER/.well-known/openid-configuration";
-    match found.verifier.keys().keys().await {
+    let keys = found.verifier.keys();
+    let fix = format!("Check jwks_uri in its configuration: {}", keys.url());
+    match keys.keys().await {
         Ok(keys) if keys.keys().is_empty() => {
-            missing("it publishes its keys".to_owned(), "none that can be used".to_owned(), fix)
+            missing("it publishes its keys".to_owned(), "none that can be used".to_owned(), &fix)
         }
         Ok(keys) => fine(format!("it publishes its keys: {}", keys.keys().len())),
-        Err(fault) => missing("it publishes its keys".to_owned(), fault.to_string(), fix),
+        Err(fault) => missing("it publishes its keys".to_owned(), fault.to_string(), &fix),
     }
 }
 
@@ -84,4 +85,30 @@ fn fine(check: String) -> Check {
 
 fn missing(check: String, detail: String, fix: &str) -> Check {
     Check { category: SIGN_IN, check, verdict: Verdict::Missing, detail, fix: fix.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{
+        config::{ClaimMappings, PublicUrl},
+        http::tests::sign_in::oidc::realm::{FakeProvider, SigningKey, config},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn the_redirect_uri_and_the_address_of_what_fails_are_named() {
+        let provider = FakeProvider::new(SigningKey::ecdsa());
+        let (config, _secret) = config(ClaimMappings::default());
+        let public_url = PublicUrl::new("https://ops.example/vms/".parse().unwrap()).unwrap();
+        let oidc = Oidc::new(&config, &public_url, provider.clone()).unwrap();
+        let checks = ask(&oidc).await;
+        let redirect = " https://ops.example/vms/auth/oidc/callback";
+        assert!(checks.iter().any(|check| check.check.ends_with(redirect)), "{checks:?}");
+        provider.change(|state| state.is_away = true);
+        let checks = ask(&oidc).await;
+        let failed = checks.iter().find(|check| check.verdict == Verdict::Missing).expect("a failure");
+        assert!(failed.detail.contains("--oidc-issuer"), "{failed:?}");
+        let address = "https://sso.example/realms/one/.well-known/openid-configuration";
+        assert!(failed.fix.contains(address), "{failed:?}");
+    }
 }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::http::{HeaderMap, HeaderValue, Request, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderValue, Request, header, request::Parts, uri::Authority};
 
 use super::{address, error::ApiError};
 use crate::server::config::AllowedHosts;
@@ -64,6 +64,14 @@ pub fn is_loopback_host(headers: &HeaderMap) -> bool {
         Name::Address(address) => address.is_loopback(),
         Name::Text(name) => name == "localhost",
     })
+}
+
+/// Returns whether a request names this host, at any port: browsers send cookies to all ports of a host.
+pub fn is_for(request: &Parts, host: &str) -> bool {
+    let authority = request.uri.authority().map(Authority::as_str);
+    let sent = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let wanted = authority.or(sent).and_then(Host::parse);
+    wanted.zip(Host::parse(host)).is_some_and(|(wanted, own)| wanted.name == own.name)
 }
 
 /// Returns the names by which a browser on this machine reaches a loopback listener.

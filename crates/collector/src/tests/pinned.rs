@@ -68,7 +68,8 @@ async fn a_certificate_that_is_not_in_the_file_is_verified_as_usual() {
     let other = names(&["127.0.0.1"]).self_signed(&KeyPair::generate().unwrap()).unwrap();
     let secure = Secure::showing(shown.der().clone(), &key, &other.pem(), |_, _| json("{}"));
     let refused = refusal(&secure).await.unwrap();
-    assert_eq!(refused, "the TLS handshake with Ceph failed: check its CA and name");
+    let want = "the certificate of Ceph is of an authority that is not trusted: --ceph-ca must name the file of its CA";
+    assert_eq!(refused, want);
     // Another server sends the pinned certificate without having its key.
     let thief = KeyPair::generate().unwrap();
     let secure = Secure::showing(shown.der().clone(), &thief, &shown.pem(), |_, _| json("{}"));

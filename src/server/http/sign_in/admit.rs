@@ -163,7 +163,7 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
     let peer = request.extensions.get().copied();
     let is_of_proxy = matches!(no_viewer, NoViewer::Refused(_) | NoViewer::Unchecked(_));
     let is_token = has_token(request) && !is_of_proxy;
-    sign_in.note_token_refused(is_token, &no_viewer, peer);
+    sign_in.note_token_refused(is_token, &no_viewer, request);
     // One with an unknown token has counted already, before the API server was asked for it.
     if !is_token && !sign_in.limits.allow_unsigned(peer) {
         return ApiError::TooMany(1).into_response();
@@ -184,7 +184,8 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
             forms::session_ended()
         }
         no_viewer => {
-            let missing = sign_in.missing_proof().filter(|_| no_viewer == NoViewer::SignedOut);
+            let proves_nothing = matches!(no_viewer, NoViewer::SignedOut | NoViewer::NoTokens);
+            let missing = proves_nothing.then(|| sign_in.missing_proof(request)).flatten();
             missing.map_or_else(|| no_viewer.into(), ApiError::NotProven).into_response()
         }
     };

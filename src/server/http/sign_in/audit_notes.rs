@@ -24,12 +24,16 @@ impl SignIn {
     }
 
     /// Notes a token or an assertion that opens nothing.
-    pub fn note_token_refused(&self, is_token: bool, why: &NoViewer, peer: Option<Peer>) {
-        match why {
-            NoViewer::Refused(_) => self.refusals.note(audit::Refusal::Proxy, peer),
-            NoViewer::TooMany => self.refusals.note(audit::Refusal::Limit, peer),
-            NoViewer::Ended if is_token => self.refusals.note(audit::Refusal::Token, peer),
-            _ => {}
+    pub fn note_token_refused(&self, is_token: bool, no_viewer: &NoViewer, request: &Parts) {
+        let refusal = match no_viewer {
+            NoViewer::Refused(_) => audit::Refusal::Proxy,
+            NoViewer::TooMany => audit::Refusal::Limit,
+            NoViewer::Ended | NoViewer::NoTokens if is_token => audit::Refusal::Token,
+            _ => return,
+        };
+        let is_line = self.refusals.note(refusal, request.extensions.get().copied());
+        if let (NoViewer::Refused(why), Some(proxy), true) = (no_viewer, &self.auth_proxy, is_line) {
+            proxy.log_refusal(why, request);
         }
     }
 

@@ -6,7 +6,7 @@ use axum::http::{header, request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{
-    auth_proxy::{AuthProxy, ProvenIdentity},
+    auth_proxy::ProvenIdentity,
     service::SignIn,
     session::{Proof, Session, seconds_now, short_hash},
     tokens::{Identity, bearer},
@@ -15,6 +15,7 @@ use crate::server::{
     config::SignInMode,
     http::{address::is_api, error::ApiError, peer::Peer},
 };
+use i18n::msg;
 use model::message::Message;
 use wukong_core::access::UserInfo;
 
@@ -43,15 +44,23 @@ pub enum NoViewer {
     Refused(Message),
     /// What the authenticating proxy sends cannot be checked now.
     Unchecked(Message),
+    /// It is a token, and nobody signs in with one.
+    NoTokens,
     /// The request is older than what its proxy proved in it. The next one proves it again.
     Lapsed,
 }
 
 impl SignIn {
     /// Returns what to do about a request that proves nothing, if only an authenticating proxy can prove anything.
-    pub fn missing_proof(&self) -> Option<Message> {
+    pub fn missing_assertion(&self, request: &Parts) -> Option<Message> {
         let has_others = self.modes.has(SignInMode::Token) || self.oidc.is_some();
-        self.auth_proxy.as_ref().filter(|_| !has_others).map(AuthProxy::missing)
+        self.auth_proxy.as_ref().filter(|_| !has_others).map(|proxy| proxy.missing(request))
+    }
+
+    /// Returns what to do about a program's request that proves nothing. `None` if a token would.
+    pub fn missing_proof(&self, request: &Parts) -> Option<Message> {
+        let browser = self.oidc.as_ref().filter(|_| !self.modes.has(SignInMode::Token));
+        self.missing_assertion(request).or_else(|| browser.map(|_| msg!(sign_in.browsers_only)))
     }
 
     /// Returns whom the authenticating proxy asks for. `None` if the request proves nothing of it.
@@ -70,6 +79,9 @@ impl SignIn {
             && let Some(header) = request.headers.get(header::AUTHORIZATION)
         {
             let token = header.to_str().ok().and_then(bearer);
+            if !self.modes.has(SignInMode::Token) {
+                return Some(Err(NoViewer::NoTokens));
+            }
             return Some(token.map(|token| Credential::Bearer(token.to_owned())).ok_or(NoViewer::Ended));
         }
         let sealed = self.cookies(&request.headers)?.read(&request.headers)?;
@@ -90,7 +102,6 @@ impl SignIn {
             Credential::Proxy(proven) if self.is_signed_out(proven) => Err(NoViewer::Ended),
             Credential::Proxy(proven) if seconds_now() >= proven.until => Err(NoViewer::Lapsed),
             Credential::Proxy(proven) => Ok(proven.user.clone()),
-            Credential::Bearer(_) if !self.modes.has(SignInMode::Token) => Err(NoViewer::Ended),
             Credential::Bearer(token) => self.user_of_token(token, peer, false).await,
         }
     }
@@ -150,6 +161,7 @@ impl From<NoViewer> for ApiError {
         match no_viewer {
             NoViewer::SignedOut => Self::SignedOut,
             NoViewer::Ended | NoViewer::Lapsed => Self::SessionEnded,
+            NoViewer::NoTokens => Self::NotProven(msg!(sign_in.browsers_only)),
             NoViewer::Unanswered => Self::IdentityUnknown,
             NoViewer::TooMany => Self::TooMany(UNKNOWN_RETRY),
             NoViewer::Refused(why) => Self::NotProven(why),

@@ -58,7 +58,7 @@ pub async fn sign_in_form(responder: Responder, request: Parts) -> ApiResult<Res
         Ok(_) => return Ok(see_other(&next)),
         Err(no_viewer) => no_viewer,
     };
-    if let Some(notice) = of_proxy(sign_in, no_viewer) {
+    if let Some(notice) = of_proxy(sign_in, no_viewer, &request) {
         return Ok(responder.refuse(notice, next));
     }
     let has = |wanted: &str| params.iter().any(|(name, _)| name == wanted);
@@ -103,11 +103,11 @@ pub async fn sign_in(
 }
 
 /// Returns what the page says to somebody who came through the authenticating proxy, or should have.
-fn of_proxy(sign_in: &SignIn, no_viewer: NoViewer) -> Option<Notice> {
+fn of_proxy(sign_in: &SignIn, no_viewer: NoViewer, request: &Parts) -> Option<Notice> {
     match no_viewer {
         NoViewer::Refused(why) => Some(Notice::Refused(why)),
         NoViewer::Unchecked(why) => Some(Notice::Away(why)),
-        NoViewer::SignedOut => sign_in.missing_proof().map(Notice::Refused),
+        NoViewer::SignedOut => sign_in.missing_assertion(request).map(Notice::Refused),
         _ => None,
     }
 }
@@ -119,11 +119,12 @@ fn leave_provider(oidc: &Oidc, id_token: Option<&str>) -> Option<Leave> {
 
 /// Notes a token that opened no session. A form without one was no attempt.
 fn note_refused(sign_in: &SignIn, notice: &Notice, peer: Option<Peer>) {
-    match notice {
-        Notice::TooMany => sign_in.refusals.note(audit::Refusal::Limit, peer),
-        Notice::NoToken | Notice::Unprotected => {}
-        _ => sign_in.refusals.note(audit::Refusal::Token, peer),
-    }
+    let refusal = match notice {
+        Notice::TooMany => audit::Refusal::Limit,
+        Notice::NoToken | Notice::Unprotected => return,
+        _ => audit::Refusal::Token,
+    };
+    sign_in.refusals.note(refusal, peer);
 }
 
 /// Returns the cookies of a new session for the token.

@@ -16,11 +16,14 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Writes that somebody was refused, or counts it if there are enough lines about them.
-    pub fn note(&self, why: audit::Refusal, peer: Option<Peer>) {
-        if self.0.count(peer.map(Peer::client), || peer) {
+    /// Writes that somebody was refused, or counts it if there are enough lines about them. Returns whether it was
+    /// written.
+    pub fn note(&self, why: audit::Refusal, peer: Option<Peer>) -> bool {
+        let is_line = self.0.count(peer.map(Peer::client), || peer);
+        if is_line {
             audit::refused(why, peer, 0);
         }
+        is_line
     }
 
     /// Writes how many refusals were left out, and forgets what is older than a minute.

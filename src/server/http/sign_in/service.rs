@@ -144,6 +144,11 @@ impl SignIn {
         self.public_url.as_ref().map(PublicUrl::origin)
     }
 
+    /// Returns whether a request names another host than `--public-url`.
+    pub fn is_elsewhere(&self, request: &Parts) -> bool {
+        self.public_url.as_ref().is_some_and(|url| !hosts::is_for(request, url.host()))
+    }
+
     pub fn base(&self) -> BasePath {
         BasePath(self.public_url.as_ref().map(PublicUrl::base_path).unwrap_or_default().into())
     }

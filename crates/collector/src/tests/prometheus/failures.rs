@@ -166,7 +166,8 @@ async fn user_and_password_are_sent_as_the_file_has_them() {
 async fn the_certificate_must_be_signed_by_the_configured_authority() {
     let secure = Secure::start(|request, _| healthy(request));
     let error = first_round(&secure.server.url).await.unwrap_err();
-    let words = "the TLS handshake with Prometheus failed: check its CA and name";
+    let words = "the certificate of Prometheus is of an authority that is not trusted: --prometheus-ca must name \
+                 the file of its CA";
     assert_eq!((error.reason, &*error.detail.english()), (Reason::Unreachable, words));
     let api = Server::start(|request, _| quiet(request));
     let config = PrometheusConfig { ca: Some(secure.ca()), ..prometheus(&secure.server.url) };

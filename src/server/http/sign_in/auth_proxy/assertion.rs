@@ -14,7 +14,7 @@ use super::super::{
 };
 use crate::server::config::AssertionConfig;
 use i18n::{Render, msg};
-use model::message::Message;
+use model::{message::Message, params::is_unseen};
 
 /// How old the issuer's answer about its keys may be.
 const RECENT: Duration = Duration::from_secs(60 * 60);
@@ -118,6 +118,14 @@ impl AssertionSource {
         Ok(VerifiedAssertion { claims, until, session })
     }
 
+    /// Returns the address that is asked for the keys, or where they are.
+    pub fn url(&self) -> String {
+        match &self.keys {
+            Keys::Known(verifier) => verifier.keys().url().to_owned(),
+            Keys::Discovered(issuer) => issuer.url(),
+        }
+    }
+
     /// Returns how many keys there are, and asks the issuer where they are if it was not asked for an hour.
     pub async fn count_keys(&self) -> Result<usize, AssertionFault> {
         let keys = match &self.keys {
@@ -140,16 +148,38 @@ impl AssertionSource {
         match &fault {
             Some(fault) => {
                 let error = fault.message().english();
-                tracing::warn!(
-                    issuer = self.issuer,
-                    error,
-                    "cannot verify the proxy's assertions; trying again"
-                );
+                tracing::warn!(url = self.url(), error, "cannot verify the proxy's assertions; trying again");
             }
-            None => tracing::info!(issuer = self.issuer, "the proxy's assertions can be verified"),
+            None => tracing::info!(issuer = self.issuer, "the keys of the proxy's assertions are there"),
         }
         *logged = fault;
     }
+}
+
+/// Characters of a claim that the log shows.
+const SHOWN: usize = 200;
+
+/// Whom an assertion that was refused names. Nothing of it is checked.
+pub struct AssertionParties {
+    pub issuer: String,
+    pub audience: String,
+}
+
+impl AssertionParties {
+    /// Returns what a token says, as it can be shown. Both are empty if it cannot be read.
+    pub fn of(token: &str) -> Self {
+        let claims = unverified_claims(token).unwrap_or_default();
+        let text = |claim: &str| match claims.get(claim) {
+            Some(serde_json::Value::String(text)) => readable(text),
+            Some(other) => readable(&other.to_string()),
+            None => String::new(),
+        };
+        Self { issuer: text("iss"), audience: text("aud") }
+    }
+}
+
+fn readable(text: &str) -> String {
+    text.chars().filter(|c| !is_unseen(*c)).take(SHOWN).collect()
 }
 
 /// Returns the issuer that a token names. Nothing of the token is checked: the issuer decides only who is asked whether it

@@ -6,9 +6,10 @@ mod assertion;
 mod headers;
 mod identity;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, HeaderName, header, request::Parts};
+use moka::sync::Cache;
 
 use super::{
     claims::{ClaimFault, ProviderHttp, user_of},
@@ -20,14 +21,17 @@ use crate::server::{
     http::connection::Origin,
 };
 pub use assertion::AssertionSource;
-use assertion::{AssertionFault, issuer_of};
-use i18n::msg;
+use assertion::{AssertionFault, AssertionParties, issuer_of};
+use i18n::{Render, msg};
 pub use identity::ProvenIdentity;
 use model::message::Message;
 
 /// Seconds for which headers on the proxy's connection prove something. A stream that they began ends then, and the
 /// browser begins another, which the proxy lets through or not.
 const HEADERS_STAND: i64 = 5 * 60;
+
+/// How long the log does not repeat that the assertions of a user have no groups claim: each request has one.
+const REPEATED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Why a request of the proxy is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct AuthProxy {
     pub config: AuthProxyConfig,
     /// `None` if the proxy shows a client certificate.
     assertions: Option<AssertionSource>,
+    /// Users whose assertions have no groups claim, as the log has said.
+    without_groups: Cache<String, ()>,
 }
 
 impl AuthProxy {
@@ -65,7 +71,8 @@ impl AuthProxy {
             ProxyProof::Assertion(assertion) => Some(AssertionSource::new(assertion, http)?),
             ProxyProof::Certificate(_) => None,
         };
-        Ok(Self { config: config.clone(), assertions })
+        let without_groups = Cache::builder().max_capacity(1_000).time_to_live(REPEATED_AFTER).build();
+        Ok(Self { config: config.clone(), assertions, without_groups })
     }
 
     /// Returns what verifies assertions. `None` if the proxy shows a client certificate.
@@ -107,8 +114,7 @@ impl AuthProxy {
                 Some(self.of_assertion(assertions, token).await)
             }
             (ProxyProof::Certificate(config), _) => {
-                let is_proxy = request.extensions.get::<Origin>().is_some_and(|origin| origin.is_auth_proxy);
-                let named = headers::named_user(config, &request.headers).filter(|_| is_proxy)?;
+                let named = headers::named_user(config, &request.headers).filter(|_| is_of_proxy(request))?;
                 Some(self.of_headers(named))
             }
             _ => None,
@@ -122,6 +128,17 @@ impl AuthProxy {
     ) -> Result<ProvenIdentity, AuthProxyFault> {
         let found = assertions.verify(token, seconds_now()).await.map_err(AuthProxyFault::Assertion)?;
         let user = user_of(&found.claims, &self.config.mappings).map_err(AuthProxyFault::Claims)?;
+        let claim = self.config.mappings.groups_claim.as_str();
+        if !found.claims.contains_key(claim)
+            && self.without_groups.entry(user.name.clone()).or_insert(()).is_fresh()
+        {
+            tracing::info!(
+                claim,
+                user = user.name,
+                "the proxy's assertion has no groups claim: this user has no groups. Let the proxy ask the \
+                 provider for it (scope), or set --proxy-groups-claim"
+            );
+        }
         Ok(ProvenIdentity::new(user, found.until, Some(token), &found.session))
     }
 
@@ -138,15 +155,33 @@ impl AuthProxy {
         Ok(ProvenIdentity::new(user, until, None, &session))
     }
 
+    /// Writes into the log why a request was refused, and whom its assertion names.
+    pub fn log_refusal(&self, why: &Message, request: &Parts) {
+        let why = why.english();
+        let token = match &self.config.proof {
+            ProxyProof::Assertion(config) => token_of(&request.headers, &config.header),
+            ProxyProof::Certificate(_) => None,
+        };
+        match token.map(AssertionParties::of) {
+            Some(AssertionParties { issuer, audience }) => {
+                tracing::warn!(why, iss = issuer, aud = audience, "an assertion of the proxy was refused");
+            }
+            None => tracing::warn!(why, "a user whom the proxy names was refused"),
+        }
+    }
+
     /// Returns what to do if a request proves nothing of the proxy.
-    pub fn missing(&self) -> Message {
+    pub fn missing(&self, request: &Parts) -> Message {
         match &self.config.proof {
             ProxyProof::Assertion(config) => {
                 msg!(sign_in.proxy_no_assertion, header = headers::title_case(&config.header))
             }
             ProxyProof::Certificate(config) => {
-                let header = headers::title_case(&config.user_header);
-                msg!(sign_in.proxy_no_certificate, header = header, name = config.name.as_str())
+                if is_of_proxy(request) {
+                    let header = headers::title_case(&config.user_header);
+                    return msg!(sign_in.proxy_no_user, header = header);
+                }
+                msg!(sign_in.proxy_no_certificate, name = config.name.as_str())
             }
         }
     }
@@ -163,6 +198,11 @@ impl AuthProxy {
             assertions.look().await;
         }
     }
+}
+
+/// Returns whether the proxy has shown its certificate on the connection.
+fn is_of_proxy(request: &Parts) -> bool {
+    request.extensions.get::<Origin>().is_some_and(|origin| origin.is_auth_proxy)
 }
 
 /// Returns the token of the header. In `Authorization`, it follows `Bearer`.

@@ -13,11 +13,17 @@ use wukong_core::observation::SourceError;
 
 /// Sends requests to the provider.
 pub trait ProviderHttp: Send + Sync {
+    /// Returns what people know the provider by, with the flag of its address.
+    fn name(&self) -> &'static str;
     /// Returns the answer, whatever its status.
     fn send(&self, request: Request<Vec<u8>>) -> BoxFuture<'_, Result<Response<Vec<u8>>, SourceError>>;
 }
 
 impl ProviderHttp for IdentityProvider {
+    fn name(&self) -> &'static str {
+        Self::name(self)
+    }
+
     fn send(&self, request: Request<Vec<u8>>) -> BoxFuture<'_, Result<Response<Vec<u8>>, SourceError>> {
         Self::send(self, request).boxed()
     }
@@ -28,9 +34,10 @@ impl ProviderHttp for IdentityProvider {
 pub enum HttpFault {
     /// It did not answer.
     Unanswered(SourceError),
-    Status(StatusCode),
-    /// The answer is not what it should be. The text names the place in the JSON.
-    Unreadable(String),
+    /// Whose answer has which status.
+    Status(&'static str, StatusCode),
+    /// Whose answer is not what it should be. The text names the place in the JSON.
+    Unreadable(&'static str, String),
 }
 
 impl HttpFault {
@@ -38,8 +45,12 @@ impl HttpFault {
     pub fn message(&self) -> Message {
         match self {
             Self::Unanswered(error) => error.detail.clone(),
-            Self::Status(status) => msg!(sign_in.provider_status, code = status.as_str()),
-            Self::Unreadable(why) => msg!(sign_in.provider_unreadable, why = why.as_str()),
+            Self::Status(peer, status) => {
+                msg!(sign_in.provider_status, peer = *peer, code = status.as_str())
+            }
+            Self::Unreadable(peer, why) => {
+                msg!(sign_in.provider_unreadable, peer = *peer, why = why.as_str())
+            }
         }
     }
 }
@@ -55,10 +66,11 @@ impl std::error::Error for HttpFault {}
 /// Fetches a JSON document.
 pub async fn get_json<T: DeserializeOwned>(http: &dyn ProviderHttp, url: &str) -> Result<T, HttpFault> {
     let request = Request::get(url).header(header::ACCEPT, "application/json").body(Vec::new());
-    let request = request.map_err(|error| HttpFault::Unreadable(error.to_string()))?;
+    let unreadable = |why: String| HttpFault::Unreadable(http.name(), why);
+    let request = request.map_err(|error| unreadable(error.to_string()))?;
     let answer = http.send(request).await.map_err(HttpFault::Unanswered)?;
     if answer.status() != StatusCode::OK {
-        return Err(HttpFault::Status(answer.status()));
+        return Err(HttpFault::Status(http.name(), answer.status()));
     }
-    serde_json::from_slice(answer.body()).map_err(|error| HttpFault::Unreadable(error.to_string()))
+    serde_json::from_slice(answer.body()).map_err(|error| unreadable(error.to_string()))
 }

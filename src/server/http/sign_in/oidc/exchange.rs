@@ -95,10 +95,10 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint {
     type Future = BoxFuture<'c, Result<HttpResponse, HttpFault>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        let sent = self.0.send(request);
-        let answer = sent.map(|sent| match sent {
+        let (sent, name) = (self.0.send(request), self.0.name());
+        let answer = sent.map(move |sent| match sent {
             // No answer of the provider itself, but of something in front of it.
-            Ok(answer) if answer.status().is_server_error() => Err(HttpFault::Status(answer.status())),
+            Ok(answer) if answer.status().is_server_error() => Err(HttpFault::Status(name, answer.status())),
             Ok(answer) => Ok(answer),
             Err(error) => Err(HttpFault::Unanswered(error)),
         });
@@ -121,9 +121,10 @@ impl From<TokenError> for ExchangeFault {
             RequestTokenError::Request(fault) => Self::Provider(ProviderFault::Http(fault)),
             // The answer may hold tokens: nothing of it is repeated.
             RequestTokenError::Parse(..) => Self::Token(TokenFault::Unreadable),
-            RequestTokenError::Other(_) => {
-                Self::Provider(ProviderFault::Http(HttpFault::Unreadable("the token endpoint".to_owned())))
-            }
+            RequestTokenError::Other(_) => Self::Provider(ProviderFault::Http(HttpFault::Unreadable(
+                "OIDC provider",
+                "the token endpoint".to_owned(),
+            ))),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
         credential::Credential,
         forms::{checked_next, see_other, to_sign_in_from},
         page::Notice,
+        paths::OIDC_START,
         responder::{Responder, not_found},
         service::SignIn,
         session::{ClaimedIdentity, Proof, Session, seconds_now},
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::server::http::{address, error::ApiResult, peer::Peer};
 use i18n::msg;
-use model::params::Params;
+use model::{params::Params, query::encode};
 use wukong_core::access::UserInfo;
 
 /// Errors by which a provider says that the person must be asked (OpenID Connect Core, 3.1.2.6).
@@ -40,10 +41,18 @@ pub async fn start(responder: Responder, request: Parts) -> ApiResult<Response> 
     let oidc = sign_in.oidc.as_ref().ok_or_else(not_found)?;
     let params = Params::parse(address::query(&request.uri))?;
     let next = checked_next(&params.get("next").unwrap_or_default());
+    let has = |wanted: &str| params.iter().any(|(name, _)| name == wanted);
+    let wants_renewal = has("renew");
+    // The provider leads back to --public-url, where a cookie of another host is not sent. Once only: a proxy may ask
+    // for another host than browsers do.
+    if !wants_renewal && !has("moved") && sign_in.is_elsewhere(&request) {
+        let mut location = oidc.public_url.at(&[OIDC_START, "?moved=&next="].concat());
+        encode(&mut location, &next);
+        return Ok(see_other(&location));
+    }
     let Some(kind) = sign_in.cookies(&request.headers) else {
         return Ok(responder.refuse(Notice::Unprotected, next));
     };
-    let wants_renewal = params.iter().any(|(name, _)| name == "renew");
     let session = sign_in.session(&request).filter(|session| wants_renewal && !sign_in.has_ended(session));
     let state = LoginState::new(&next, session.is_some(), seconds_now());
     let mut response = match oidc.begin(state, &sign_in.keys).await {
@@ -120,7 +129,8 @@ pub async fn callback(
         }
         Err(Ending::Refused(notice)) => {
             sign_in.refusals.note(audit::Refusal::Provider, peer);
-            tracing::warn!(why = notice.english(), "a sign-in at the provider was refused");
+            let issuer = oidc.config.issuer.as_str();
+            tracing::warn!(issuer, why = notice.english(), "a sign-in at the provider was refused");
             let mut response = responder.refuse(notice, next);
             // Whom the provider does not vouch for any more is signed out.
             if renews && used.is_some() {
@@ -180,7 +190,8 @@ impl Callback<'_> {
         if !claims.contains_key(&mappings.groups_claim) {
             tracing::info!(
                 claim = mappings.groups_claim,
-                "the ID token has no groups claim: this user has no groups"
+                "the ID token has no groups claim: this user has no groups. Ask for its scope with \
+                 --oidc-scopes, let the provider add it to the ID token, or set --oidc-groups-claim"
             );
         }
         let user = user_of(&claims, mappings);
@@ -193,7 +204,10 @@ impl Callback<'_> {
     async fn without_cookie(&self) -> Ending {
         match self.sign_in.viewer_of(self.request).await {
             Ok(_) => Ending::Go,
-            Err(_) => Notice::Wrong(msg!(sign_in.login_lost)).into(),
+            Err(_) => {
+                let address = self.oidc.public_url.at("/");
+                Notice::Wrong(msg!(sign_in.login_lost, address = address)).into()
+            }
         }
     }
 

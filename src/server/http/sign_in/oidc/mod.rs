@@ -38,6 +38,7 @@ pub struct Oidc {
     pub provider: Provider,
     http: Arc<dyn ProviderHttp>,
     redirect: RedirectUrl,
+    public_url: PublicUrl,
     /// The page that the provider leads to after a sign-out there.
     home: String,
 }
@@ -64,9 +65,15 @@ impl Oidc {
             provider: Provider::new(http.clone(), issuer, ClientId::new(config.client_id.clone())),
             home: public_url.at(&[SIGN_IN, "?signed-out=1"].concat()),
             config: config.clone(),
+            public_url: public_url.clone(),
             http,
             redirect,
         })
+    }
+
+    /// Returns the address to which the provider leads people back, which it must know.
+    pub fn redirect_uri(&self) -> &str {
+        self.redirect.as_str()
     }
 
     /// Returns the host of the provider, by which people know it.
@@ -120,11 +127,16 @@ impl Oidc {
         }
         let before = self.provider.fault();
         match self.provider.discover(Duration::ZERO).await {
-            Ok(_) => tracing::info!(issuer = self.config.issuer, "people can sign in at the provider"),
+            Ok(_) => tracing::info!(
+                issuer = self.config.issuer,
+                redirect_uri = self.redirect_uri(),
+                "people can sign in at the provider, if it knows this redirect URI"
+            ),
             Err(fault) if before.as_ref() != Some(&fault) => {
                 let error = i18n::Render::english(&fault.message());
                 tracing::warn!(
-                    issuer = self.config.issuer,
+                    url = self.provider.url(),
+                    redirect_uri = self.redirect_uri(),
                     error,
                     "nobody can sign in at the provider; trying again"
                 );

@@ -145,7 +145,8 @@ impl Provider {
         Some(self.http.send(request).await.ok()?.headers().clone())
     }
 
-    fn url(&self) -> String {
+    /// Returns the address of what the provider says about itself.
+    pub fn url(&self) -> String {
         [self.issuer.as_str().trim_end_matches('/'), "/.well-known/openid-configuration"].concat()
     }
 

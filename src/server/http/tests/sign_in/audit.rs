@@ -3,10 +3,10 @@
 use std::{io, sync::Arc};
 
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::subscriber::DefaultGuard;
 
-use super::fixture::*;
+use super::{auth_proxy::Behind, fixture::*, oidc::provider::ISSUER};
 use crate::server::{
     config::HttpConfig,
     http::{
@@ -38,12 +38,21 @@ impl Lines {
         tracing::subscriber::set_default(log)
     }
 
+    fn all(&self) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
+    }
+
     /// Returns the fields of the audited events of this name.
     fn events(&self, name: &str) -> Vec<Value> {
-        let text = String::from_utf8(self.0.lock().clone()).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let audited = lines.filter(|line| line["target"] == AUDIT).map(|line| line["fields"].clone());
-        audited.filter(|fields| fields["event"] == name).collect()
+        let audited = self.all().into_iter().filter(|line| line["target"] == AUDIT);
+        audited.map(|line| line["fields"].clone()).filter(|fields| fields["event"] == name).collect()
+    }
+
+    /// Returns the fields of the lines whose message begins so.
+    fn messages(&self, begins: &str) -> Vec<Value> {
+        let fields = self.all().into_iter().map(|line| line["fields"].clone());
+        fields.filter(|of| of["message"].as_str().is_some_and(|text| text.starts_with(begins))).collect()
     }
 }
 
@@ -86,6 +95,40 @@ async fn every_guess_is_noted_whatever_limits_are_reached_and_nothing_else_is_a_
     let refused = lines.events("refused");
     assert_eq!(refused.len(), 10, "{refused:?}");
     assert!(refused.iter().any(|line| line["why"] == "limit"), "{refused:?}");
+}
+
+/// Whoever sets a proxy up sees in the log what is wrong with its assertions.
+#[tokio::test(start_paused = true)]
+async fn the_log_says_why_an_assertion_is_refused_and_what_it_names() {
+    let (lines, behind) = (Lines::default(), Behind::new());
+    let _log = lines.record();
+    let spoiled = [("aud", json!(["other", "x\u{1b}[2J\u{202e}y"])), ("azp", json!("other"))];
+    for _ in 0..15 {
+        assert_eq!(behind.get(&behind.token(&spoiled), "/api/vms").await.status, 401);
+    }
+    let refused = lines.messages("an assertion of the proxy was refused");
+    assert_eq!(refused.len(), 10, "as many as audited lines about one client: {refused:?}");
+    assert!(refused[0]["why"].as_str().unwrap().contains("--proxy-audience"), "{refused:?}");
+    assert_eq!(
+        (&refused[0]["iss"], &refused[0]["aud"]),
+        (&json!(ISSUER), &json!(r#"["other","x\u001b[2Jy"]"#))
+    );
+    let named = lines.messages("a user whom the proxy names");
+    assert!(named.is_empty(), "{named:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_once_that_an_assertion_has_no_groups_claim() {
+    let (lines, behind) = (Lines::default(), Behind::new());
+    let _log = lines.record();
+    behind.provider.change(|state| state.claims = json!({"sub": "ana"}));
+    for _ in 0..3 {
+        assert_eq!(behind.get(&behind.token(&[]), "/api/vms").await.status, 200);
+    }
+    let said = lines.messages("the proxy's assertion has no groups claim");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0]["message"].as_str().unwrap().contains("--proxy-groups-claim"), "{said:?}");
+    assert_eq!((&said[0]["claim"], &said[0]["user"]), (&json!("groups"), &json!("oidc:ana")));
 }
 
 /// One user, or one tenant with many accounts, could push everything else out of a log that is kept to a size.

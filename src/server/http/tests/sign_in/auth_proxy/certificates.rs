@@ -129,11 +129,13 @@ async fn only_the_proxy_names_users() {
         assert!(list.starts_with("HTTP/1.1 401") && !list.contains("web"), "{list}");
         let page = server.get(shown, "/auth/sign-in", ANA).await.unwrap();
         assert!(page.starts_with("HTTP/1.1 403") && page.contains(NAME), "{page}");
+        assert!(page.contains("--proxy-client-name") && !page.contains("X-Forwarded-User"), "{page}");
         let alive = server.get(shown, "/healthz", "").await.unwrap();
         assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
     }
     let nobody = server.get(Some(&proxy), "/api/vms", "").await.unwrap();
     assert!(nobody.starts_with("HTTP/1.1 401"), "the proxy itself is nobody: {nobody}");
+    assert!(nobody.contains("X-Forwarded-User") && !nobody.contains(NAME), "{nobody}");
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ use model::reason::Reason;
 use wukong_core::observation::SourceError;
 
 pub const ISSUER: &str = "https://sso.example/realms/one";
+pub const NAME: &str = "OIDC provider (--oidc-issuer)";
 pub const CLIENT: &str = "vms";
 pub const SECRET: &str = "s3cret/with+signs";
 /// Of these tests alone.
@@ -283,12 +284,13 @@ impl State {
 }
 
 impl ProviderHttp for FakeProvider {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     fn send(&self, request: Request<Vec<u8>>) -> BoxFuture<'_, Result<Response<Vec<u8>>, SourceError>> {
         let mut state = self.0.lock();
-        let away = SourceError {
-            reason: Reason::Unreachable,
-            detail: msg!(collect.refused, peer = "OIDC provider"),
-        };
+        let away = SourceError { reason: Reason::Unreachable, detail: msg!(collect.refused, peer = NAME) };
         let answer = if state.is_away { Err(away) } else { Ok(state.answer(&request)) };
         async move { answer }.boxed()
     }

@@ -108,18 +108,25 @@ pub struct Browser(Mutex<BTreeMap<String, String>>);
 
 impl Browser {
     pub async fn get(&self, gated: &Gated, url: &str) -> Answer {
-        self.send(gated, Request::get(url).header("sec-fetch-dest", "document"), "").await
+        self.get_at("vms.example", gated, url).await
+    }
+
+    /// Opens a page of another host.
+    pub async fn get_at(&self, host: &str, gated: &Gated, url: &str) -> Answer {
+        let request = Request::get(url).header("sec-fetch-dest", "document").header("host", host);
+        self.send(gated, request, "").await
     }
 
     pub async fn post(&self, gated: &Gated, url: &str, form: &str) -> Answer {
         let request = Request::post(url)
+            .header("host", "vms.example")
             .header("sec-fetch-site", "same-origin")
             .header("content-type", "application/x-www-form-urlencoded");
         self.send(gated, request, form).await
     }
 
     async fn send(&self, gated: &Gated, request: axum::http::request::Builder, body: &str) -> Answer {
-        let request = request.header("host", "vms.example").header("cookie", self.cookies());
+        let request = request.header("cookie", self.cookies());
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let answer = answer(gated.server.router.clone(), request).await;
         self.take(&answer.headers);

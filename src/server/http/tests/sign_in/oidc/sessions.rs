@@ -1,9 +1,19 @@
 //! From the sign-in page to the provider and back, and out again.
 
+use axum::http::Method;
 use serde_json::json;
 
 use super::realm::*;
-use crate::server::{config::ClaimMappings, http::sign_in::SessionKeys};
+use crate::server::{
+    config::{ClaimMappings, SignInMode},
+    http::{
+        sign_in::SessionKeys,
+        tests::{
+            fixture::{Server, vm},
+            sign_in::fixture::Gated,
+        },
+    },
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_person_signs_in_at_the_provider_and_sees_what_their_claims_allow() {
@@ -148,7 +158,11 @@ async fn a_provider_that_is_away_is_said_and_ends_nothing_but_the_sign_in() {
     let start = browser.get(&realm.gated, "/auth/oidc?next=%2Fsources").await;
     assert_eq!(start.status, 503);
     let html = text(&start);
-    assert!(html.contains("OIDC provider refuses connections") && html.contains("next=%2Fsources"), "{html}");
+    assert!(
+        html.contains("OIDC provider (--oidc-issuer) refuses connections")
+            && html.contains("next=%2Fsources"),
+        "{html}"
+    );
     let page = text(&browser.get(&realm.gated, "/auth/sign-in").await);
     assert!(page.contains("refuses connections"), "known from the last attempt: {page}");
     realm.provider.change(|state| state.is_away = false);
@@ -202,4 +216,43 @@ async fn claims_that_make_no_user_are_said_with_their_fix() {
         assert_eq!(status, 403, "{claims}");
         assert!(page.contains(want), "{claims}: {page}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_begins_at_the_public_address() {
+    let realm = Realm::new();
+    let browser = Browser::default();
+    for host in ["10.0.0.7:8081", "vms", "vms.example.com"] {
+        let start = browser.get_at(host, &realm.gated, "/auth/oidc?next=%2Fsources").await;
+        let want = "https://vms.example/auth/oidc?moved=&next=%2Fsources";
+        assert_eq!((start.status.as_u16(), start.header("location")), (303, want), "{host}");
+        assert!(browser.named("login").is_empty(), "{host}");
+    }
+    for host in ["vms.example", "VMS.example:443"] {
+        let start = browser.get_at(host, &realm.gated, "/auth/oidc?next=%2Fsources").await;
+        assert!(start.header("location").starts_with(ISSUER), "{host}: {}", start.header("location"));
+    }
+    // A proxy that asks for another host leads nobody in a circle.
+    let url = "/auth/oidc?moved=&next=%2Fsources";
+    let start = browser.get_at("wukong-dashboard:8081", &realm.gated, url).await;
+    assert!(start.header("location").starts_with(ISSUER), "{}", start.header("location"));
+    browser.forget("login");
+    let lost = browser.get(&realm.gated, &realm.provider.authorize(start.header("location"))).await;
+    assert!(text(&lost).contains("at another address than https://vms.example/"), "{}", text(&lost));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_people_sign_in_at_a_provider_alone_programs_are_told_so() {
+    let provider = FakeProvider::new(SigningKey::ecdsa());
+    let (config, _secret) = config(ClaimMappings::default());
+    let server = Server::new(vec![vm("shop", "web")]);
+    let modes = [SignInMode::Oidc].into_iter().collect();
+    let gated = Gated::by(modes, server, Some(PUBLIC), keys(), at(&provider, &config));
+    for headers in [&[][..], &[("authorization", "Bearer x")], &[("authorization", "Basic eA==")]] {
+        let answer = gated.server.send(Method::GET, "/api/vms", headers).await;
+        assert_eq!(answer.status, 401, "{headers:?}");
+        let want = "sign in in a browser; programs cannot sign in here, since --sign-in has no token";
+        assert_eq!(answer.json()["detail"], want, "{headers:?}");
+    }
+    assert_eq!(gated.kubernetes.token_reviews(), 0);
 }
