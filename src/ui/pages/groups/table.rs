@@ -28,10 +28,10 @@ fn heads(by: GroupBy) -> [Head; 7] {
     [
         (name, GroupSort::Name, false),
         (t!(groups.vms), GroupSort::Vms, true),
-        (t!(groups.cpu_allocated), GroupSort::CpuAllocated, true),
-        (t!(groups.memory_allocated), GroupSort::MemoryAllocated, true),
         (t!(groups.cpu_used), GroupSort::Cpu, false),
         (t!(groups.memory_used), GroupSort::Memory, false),
+        (t!(groups.cpu_allocated), GroupSort::CpuAllocated, true),
+        (t!(groups.memory_allocated), GroupSort::MemoryAllocated, true),
         (t!(groups.disk_used), GroupSort::Disk, false),
     ]
 }
@@ -89,9 +89,11 @@ fn row(group: &Group, query: &GroupsQuery, nodes: bool) -> impl IntoView + use<>
                 {format::grouped(totals.counts.total.into())}
                 <small>{states(&totals.counts)}</small>
             </td>
-            {amount(heads[2].0, cpu)}
-            {amount(heads[3].0, memory)}
-            {used(heads[4].0, cpu_used)} {used(heads[5].0, memory_used)} {used(heads[6].0, disk_used)}
+            {used(heads[2].0, cpu_used)}
+            {used(heads[3].0, memory_used)}
+            {amount(heads[4].0, cpu)}
+            {amount(heads[5].0, memory)}
+            {used(heads[6].0, disk_used)}
         </tr>
     }
 }
