@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use collector::identity_provider::IdentityProvider;
 use i18n::{Render, msg};
-use model::message::Message;
+use model::{message::Message, params::is_unseen};
 use wukong_core::observation::SourceError;
 
 /// Sends requests to the provider.
@@ -63,10 +63,17 @@ impl fmt::Display for HttpFault {
 
 impl std::error::Error for HttpFault {}
 
+/// Characters of the longest reason why an answer cannot be read.
+const LONGEST_WHY: usize = 200;
+
 /// Fetches a JSON document.
 pub async fn get_json<T: DeserializeOwned>(http: &dyn ProviderHttp, url: &str) -> Result<T, HttpFault> {
     let request = Request::get(url).header(header::ACCEPT, "application/json").body(Vec::new());
-    let unreadable = |why: String| HttpFault::Unreadable(http.name(), why);
+    let unreadable = |why: String| {
+        // It may repeat what the provider says, and stands on a page for everybody.
+        let why = why.chars().filter(|c| !is_unseen(*c)).take(LONGEST_WHY).collect();
+        HttpFault::Unreadable(http.name(), why)
+    };
     let request = request.map_err(|error| unreadable(error.to_string()))?;
     let answer = http.send(request).await.map_err(HttpFault::Unanswered)?;
     if answer.status() != StatusCode::OK {

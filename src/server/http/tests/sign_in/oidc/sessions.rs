@@ -175,6 +175,18 @@ async fn a_provider_that_is_away_is_said_and_ends_nothing_but_the_sign_in() {
     assert!(text(&answer).contains("Nobody can sign in at the identity provider now"), "{}", text(&answer));
 }
 
+/// Everybody can open the page that says what is wrong.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_read_is_not_repeated() {
+    let realm = Realm::new();
+    let long = json!("x".repeat(200_000));
+    realm.provider.change(|state| drop(state.configuration.insert("response_types_supported".into(), long)));
+    let browser = Browser::default();
+    let start = browser.get(&realm.gated, "/auth/oidc?next=%2Fsources").await;
+    assert!(text(&start).contains("cannot be read (invalid type"), "{}", text(&start).len());
+    assert!(start.body.len() < 20_000, "{} bytes", start.body.len());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_configured_wrongly_is_said_with_its_fix() {
     for (name, value, want) in [
