@@ -7,7 +7,7 @@ use model::{
     details::VmDetails,
     events::{Entry, Timeline, VmEvents},
     figure::{Figure, Missing},
-    groups::GroupsView,
+    groups::{Group, GroupsView, Node, NodeUse},
     message::Message,
     source::SourceHealth,
     view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
@@ -240,9 +240,30 @@ impl Localize for TimelineView {
     }
 }
 
+impl Localize for NodeUse {
+    fn localize(&mut self, lang: Lang) {
+        let Self { cpu, memory } = self;
+        cpu.localize(lang);
+        memory.localize(lang);
+    }
+}
+
+impl Localize for Node {
+    fn localize(&mut self, lang: Lang) {
+        self.used.localize(lang);
+    }
+}
+
+impl Localize for Group {
+    fn localize(&mut self, lang: Lang) {
+        self.node.localize(lang);
+    }
+}
+
 impl Localize for GroupsView {
     fn localize(&mut self, lang: Lang) {
         self.frame.localize(lang);
+        self.groups.localize(lang);
     }
 }
 
