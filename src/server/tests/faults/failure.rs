@@ -126,9 +126,12 @@ impl FailureMode {
     }
 
     /// What the source's error must say, beside its reason.
-    pub(super) fn words(self) -> &'static str {
+    pub(super) fn words(self, victim: Victim) -> &'static str {
+        let is_outside = matches!(victim, Victim::Prometheus | Victim::Ceph);
         match self {
             Self::Connection(ConnectionFault::Refused) => "refuses connections",
+            Self::Connection(ConnectionFault::Garbled) if is_outside => "does not speak TLS",
+            Self::Connection(ConnectionFault::Untrusted) if is_outside => "an authority that is not trusted",
             Self::Connection(_) => "TLS handshake",
             _ => "",
         }

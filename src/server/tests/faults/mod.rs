@@ -164,7 +164,7 @@ impl Cell {
             Some(reason)
                 if self.failure.reasons(self.victim).contains(&reason)
                     && !health.error.is_empty()
-                    && health.error.english().contains(self.failure.words()) =>
+                    && health.error.english().contains(self.failure.words(self.victim)) =>
             {
                 Ok(())
             }
