@@ -105,8 +105,10 @@
   addEventListener("focusin", ({ target }) => {
     focused = [...target.closest(".attention")?.querySelectorAll(PARTS) ?? []].indexOf(target);
   });
-  addEventListener("toggle", ({ target }) => {
-    const place = target.closest?.(".attention");
+  // Not by the event "toggle", which comes later: the list may be another by then.
+  addEventListener("click", ({ target }) => {
+    const clicked = target.closest?.("summary")?.parentElement;
+    const place = clicked?.closest(".attention");
     if (!place) return;
     const details = () => [...place.querySelectorAll("details")];
     if (!folds.has(place)) {
@@ -115,8 +117,8 @@
         if (document.activeElement === document.body) place.querySelectorAll(PARTS)[focused]?.focus();
       }).observe(place, { childList: true });
     }
-    folds.set(place, details().map(({ open }) => open));
-  }, true);
+    folds.set(place, details().map((part) => part.open !== (part === clicked)));
+  });
 
   // Once the session has ended, links and forms load documents: the server leads to the sign-in, and back.
   const ended = (event) => {

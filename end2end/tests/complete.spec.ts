@@ -1,5 +1,5 @@
 // Content that pages have with and without JavaScript. Figures are compared with those of the REST API.
-import { address, card, cards, expect, json, test, vms, type Vm } from "./fixtures";
+import { address, card, cards, expect, json, open, test, vms, type Vm } from "./fixtures";
 import type { Page } from "@playwright/test";
 
 type Stats = { total: number; running: number; stopped: number; error: number; pending: number; totalMemory: string };
@@ -62,6 +62,18 @@ test("what needs attention stands above the list, one row for each cause", async
     await section.getByText(`${total - 6} more`).click();
     await expect(section.locator(".what:visible")).toHaveCount(Math.min(total, 24));
   }
+});
+
+test("what is unfolded stays so, though the list changes in the same moment @script", async ({ page }) => {
+  await open(page, "/");
+  await page.evaluate(() => {
+    const place = document.querySelector(".attention")!;
+    const markup = place.innerHTML;
+    place.querySelector<HTMLElement>(".more:not(.narrow) > summary")!.click();
+    place.innerHTML = markup;
+  });
+  await expect(attention(page).locator(".more:not(.narrow)")).toHaveAttribute("open");
+  await expect(attention(page).locator(".what:visible").nth(6)).toBeVisible();
 });
 
 test("a row leads to exactly its VMs, and each says why", async ({ page, demo }) => {
