@@ -97,7 +97,7 @@ async fn every_guess_is_noted_whatever_limits_are_reached_and_nothing_else_is_a_
     assert!(refused.iter().any(|line| line["why"] == "limit"), "{refused:?}");
 }
 
-/// Whoever sets a proxy up sees in the log what is wrong with its assertions.
+/// A person who sets a proxy up sees in the log what is wrong with its assertions.
 #[tokio::test(start_paused = true)]
 async fn the_log_says_why_an_assertion_is_refused_and_what_it_names() {
     let (lines, behind) = (Lines::default(), Behind::new());
