@@ -317,6 +317,8 @@ impl ClusterState {
             };
             peers.zip(stats.available).is_some_and(|(peers, free)| peers.has(claim, of, free, counts))
         };
+        // The node that Prometheus names need not be the VM's.
+        dependencies.note(Name::Node(node));
         let filesystems = self.kubelets.get(node).map(|node| node.filesystems.as_slice()).unwrap_or_default();
         let provisioner = self.provisioner(claim);
         let basis = sharing::basis(query.claim_size, provisioner, of, filesystems, has_peer);
