@@ -246,6 +246,9 @@ impl AnswerReader {
             if *left_out {
                 return Ok(None);
             }
+            if self.devices == MOST_DEVICES {
+                self.leave_out_devices()?;
+            }
             self.make_room(LARGEST_DEVICE + name.len())?;
             let (devices, left_out) = T::of(&mut self.guests[place].counters);
             if *left_out {
@@ -260,9 +263,9 @@ impl AnswerReader {
         Ok(devices.get_mut(index))
     }
 
-    /// Makes room for so many bytes, and for one device. Fails if there is none.
+    /// Makes room for so many bytes. Fails if there is none.
     fn make_room(&mut self, bytes: usize) -> Result<(), Failure> {
-        while self.devices == MOST_DEVICES || self.bytes + bytes > MOST_BYTES {
+        while self.bytes + bytes > MOST_BYTES {
             self.leave_out_devices()?;
         }
         Ok(())

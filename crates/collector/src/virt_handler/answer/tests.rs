@@ -311,6 +311,15 @@ fn the_devices_of_one_namespace_do_not_hide_those_of_another() {
     }
 }
 
+#[test]
+fn as_many_devices_as_may_be_leave_room_for_guests_without_one() {
+    let of_guest = |guest| (0..MOST_INTERFACES).map(move |of| interface("a", guest, &format!("eth-{of}")));
+    let mut answer: String = (0..MOST_DEVICES / MOST_INTERFACES).flat_map(of_guest).collect();
+    answer += &series("memory_unused_bytes", 900, "");
+    let facts = read(&answer);
+    assert!(facts.guests.iter().all(|guest| !guest.counters.interfaces_left_out), "nothing had to go");
+}
+
 /// Names as long as they may be, so that no guest is ever without room for itself.
 #[test]
 fn all_guests_fit_without_devices() {
