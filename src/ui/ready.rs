@@ -20,6 +20,17 @@ pub fn ready<V: IntoView>(view: V) -> Ready<View<V>> {
     Ready(view.into_view())
 }
 
+/// Hides the type of a view that contains no `Suspense`, resources or lazy parts.
+pub trait IntoReadyAny {
+    fn into_ready_any(self) -> AnyView;
+}
+
+impl<V: IntoView + 'static> IntoReadyAny for V {
+    fn into_ready_any(self) -> AnyView {
+        ready(self).into_any()
+    }
+}
+
 impl<V: Render> Render for Ready<V> {
     type State = V::State;
 

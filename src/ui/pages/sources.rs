@@ -15,7 +15,7 @@ use crate::ui::{
     },
     feed::Feed,
     live::Live,
-    ready::ready,
+    ready::{IntoReadyAny, ready},
     words,
 };
 use i18n::{gives, key, permission, t, text};
@@ -72,7 +72,7 @@ fn page(frame: &Frame, now: Millis) -> impl IntoView + use<> {
     view! {
         <p>{tally(&frame.sources)} " " {t!(sources.alone)}</p>
         {is_restricted.then(|| view! { <p class="notice calm">{icon(Icon::Forbidden)} <span>{t!(sources.restricted)}</span></p> })}
-        {sheet(t!(sources.heading), &COLUMNS, rows.into_any())}
+        {sheet(t!(sources.heading), &COLUMNS, rows.into_ready_any())}
         <p class="small">
             {t!(sources.foot)}
         </p>

@@ -2,6 +2,7 @@
 
 use leptos::{either::Either, prelude::*};
 
+use crate::ui::ready::IntoReadyAny;
 use i18n::{self as names, t, text};
 use model::{
     activity::{Activity, GuestActivity, Part},
@@ -27,8 +28,8 @@ pub fn lines(rows: Vec<(&'static str, AnyView)>) -> impl IntoView {
 /// A part of the activity as text, or a dash.
 pub fn part<T>(activity: &Activity, of: fn(&GuestActivity) -> &Part<T>, text: fn(&T) -> String) -> AnyView {
     match activity_part(activity, of) {
-        Ok(part) => text(part).into_any(),
-        Err(missing) => dash(missing).into_any(),
+        Ok(part) => text(part).into_ready_any(),
+        Err(missing) => dash(missing).into_ready_any(),
     }
 }
 

@@ -3,7 +3,10 @@
 use leptos::prelude::*;
 
 use super::amounts::{both, dash, latency, speed};
-use crate::ui::components::sheet::{Column, cell, sheet};
+use crate::ui::{
+    components::sheet::{Column, cell, sheet},
+    ready::IntoReadyAny,
+};
 use i18n::{key, t, text};
 use model::{
     activity::Part,
@@ -29,13 +32,13 @@ const INTERFACE: [Column; 9] = [
 /// The interfaces of the instance, then the networks that only the Wukong names.
 pub fn interfaces(vm: &Vm, interfaces: &[Interface]) -> impl IntoView + use<> {
     let network = |name: &str| vm.networks.iter().find(|network| network.name == name);
-    let known = interfaces.iter().map(|of| interface(of, network(&of.name)).into_any());
+    let known = interfaces.iter().map(|of| interface(of, network(&of.name)).into_ready_any());
     let others = vm.networks.iter().filter(|network| interfaces.iter().all(|of| of.name != network.name));
-    let rows: Vec<_> = known.chain(others.map(|network| only_named(network).into_any())).collect();
+    let rows: Vec<_> = known.chain(others.map(|network| only_named(network).into_ready_any())).collect();
     (!rows.is_empty()).then(|| {
         view! {
             <h2>{t!(vm.networks)}</h2>
-            {sheet(t!(vm.networks), &INTERFACE, rows.into_any())}
+            {sheet(t!(vm.networks), &INTERFACE, rows.into_ready_any())}
         }
     })
 }
@@ -63,7 +66,7 @@ fn interface(of: &Interface, network: Option<&Network>) -> impl IntoView + use<>
 
 fn only_named(network: &Network) -> impl IntoView + use<> {
     let texts = [&network.mode, &network.interface, &network.ip_address, &network.mac_address];
-    let none = INTERFACE[5..].iter().map(|column| cell(column.0, String::new()).into_any()).collect();
+    let none = INTERFACE[5..].iter().map(|column| cell(column.0, String::new()).into_ready_any()).collect();
     row(&network.name, texts_of(&INTERFACE[1..5], texts.map(String::clone)), none)
 }
 
@@ -93,7 +96,7 @@ pub fn drives(drives: &[Drive]) -> impl IntoView + use<> {
     (!rows.is_empty()).then(|| {
         view! {
             <h2>{t!(vm.drives)}</h2>
-            {sheet(t!(vm.drives), &DRIVE, rows.into_any())}
+            {sheet(t!(vm.drives), &DRIVE, rows.into_ready_any())}
         }
     })
 }
@@ -116,7 +119,7 @@ pub fn disks(disks: &[Disk]) -> impl IntoView + use<> {
         })
         .collect();
     (!rows.is_empty())
-        .then(|| view! { <h2>{t!(vm.ordered)}</h2> {sheet(t!(vm.disks), &DISK, rows.into_any())} })
+        .then(|| view! { <h2>{t!(vm.ordered)}</h2> {sheet(t!(vm.disks), &DISK, rows.into_ready_any())} })
 }
 
 fn bytes(rate: Option<Rate>) -> String {
@@ -128,7 +131,7 @@ fn count(rate: Option<Rate>) -> String {
 }
 
 fn texts_of<const N: usize>(columns: &[Column], texts: [String; N]) -> Vec<AnyView> {
-    columns.iter().zip(texts).map(|(column, text)| cell(column.0, text).into_any()).collect()
+    columns.iter().zip(texts).map(|(column, text)| cell(column.0, text).into_ready_any()).collect()
 }
 
 /// Cells of rates; dashes if there are none.
@@ -138,8 +141,8 @@ fn rates_of<T, const N: usize>(
     texts: [fn(&T) -> String; N],
 ) -> Vec<AnyView> {
     let content = |text: fn(&T) -> String| match rates {
-        Ok(rates) => text(rates).into_any(),
-        Err(missing) => dash(missing).into_any(),
+        Ok(rates) => text(rates).into_ready_any(),
+        Err(missing) => dash(missing).into_ready_any(),
     };
     columns.iter().zip(texts).map(|(column, text)| rate_cell(column.0, content(text))).collect()
 }
@@ -150,7 +153,7 @@ fn rate_cell(head: Key, content: AnyView) -> AnyView {
             {content}
         </td>
     }
-    .into_any()
+    .into_ready_any()
 }
 
 fn row(name: &str, texts: Vec<AnyView>, rates: Vec<AnyView>) -> impl IntoView + use<> {

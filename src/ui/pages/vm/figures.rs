@@ -8,6 +8,7 @@ use crate::ui::{
         figure::{Notes, figure, known, source_line, why_unknown},
         meter::Gauge,
     },
+    ready::IntoReadyAny,
     words,
 };
 use i18n::t;
@@ -51,11 +52,11 @@ fn cpu_notes(vm: &Vm, details: &VmDetails) -> Notes {
     let after = is_running(vm).then(|| {
         let percent = |thousandths: &u32| format::percent(u64::from(*thousandths)) + " %";
         let pressure = match &details.pressure_gap {
-            Some(missing) => dash(missing).into_any(),
-            None => details.pressure.text().into_any(),
+            Some(missing) => dash(missing).into_ready_any(),
+            None => details.pressure.text().into_ready_any(),
         };
         let contention = part(&details.activity, |of| &of.contention, percent);
-        lines(vec![(t!(vm.contention), contention), (t!(vm.pressure), pressure)]).into_any()
+        lines(vec![(t!(vm.contention), contention), (t!(vm.pressure), pressure)]).into_ready_any()
     });
     Notes { after, ..Notes::default() }
 }
@@ -68,7 +69,7 @@ fn memory_notes(vm: &Vm, activity: &Activity, host: Gauge<'_>, now: Millis) -> N
     let guest = vm.guest.memory.as_ref();
     let before = guest.map(|sample| {
         let level = Some(Level::of_space(sample.percent()));
-        known(Gauge { level, ..host }, sample, (String::new(), t!(vm.in_guest)), now).into_any()
+        known(Gauge { level, ..host }, sample, (String::new(), t!(vm.in_guest)), now).into_ready_any()
     });
     let is_higher = |guest: &Sample| host.figure.sample().is_some_and(|host| host.used > guest.used);
     let why = guest.filter(|guest| is_higher(guest)).map(|_| {
@@ -87,7 +88,7 @@ fn memory_notes(vm: &Vm, activity: &Activity, host: Gauge<'_>, now: Millis) -> N
         {lines(rows)}
     };
     let place = if guest.is_some() { t!(vm.on_host) } else { "" };
-    Notes { place, before, after: Some(after.into_any()), ..Notes::default() }
+    Notes { place, before, after: Some(after.into_ready_any()), ..Notes::default() }
 }
 
 fn disk_notes(vm: &Vm) -> Notes {
@@ -99,7 +100,7 @@ fn disk_notes(vm: &Vm) -> Notes {
     };
     let basis = usage.disk.sample().map_or("", words::basis);
     let basis = (!basis.is_empty())
-        .then(|| view! { <p class="reason">{t!(figure.basis, basis = basis)}</p> }.into_any());
+        .then(|| view! { <p class="reason">{t!(figure.basis, basis = basis)}</p> }.into_ready_any());
     Notes { amount, after: basis, ..Notes::default() }
 }
 
@@ -149,8 +150,8 @@ fn known_traffic(activity: &Activity, of: &GuestActivity, now: Millis) -> impl I
 /// Reads and writes of all drives.
 fn storage(activity: &Activity, text: fn(&OperationRates) -> String) -> AnyView {
     match activity_part(activity, |of| &of.storage) {
-        Ok(Storage { read, write }) => both(text(read), text(write)).into_any(),
-        Err(missing) => dash(missing).into_any(),
+        Ok(Storage { read, write }) => both(text(read), text(write)).into_ready_any(),
+        Err(missing) => dash(missing).into_ready_any(),
     }
 }
 

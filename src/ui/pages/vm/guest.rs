@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::fact;
 use crate::ui::{
     components::sheet::{Column, cell, number, sheet},
+    ready::IntoReadyAny,
     words,
 };
 use i18n::{key, t, text};
@@ -44,14 +45,15 @@ fn system(details: &VmDetails) -> Option<AnyView> {
     let facts = [(t!(vm.system), name), (t!(vm.kernel), kernel), (t!(vm.hostname), details.hostname.clone())];
     facts.iter().any(|(_, value)| !value.is_empty()).then(|| {
         let facts: Vec<_> = facts.into_iter().map(|(name, value)| fact(name, value)).collect();
-        view! { <dl class="facts">{facts}</dl> }.into_any()
+        view! { <dl class="facts">{facts}</dl> }.into_ready_any()
     })
 }
 
 fn filesystems(guest: &Guest, now: Millis) -> Option<AnyView> {
     let at = guest.at?;
     let rows: Vec<_> = guest.filesystems.iter().map(filesystem).collect();
-    let sheet = (!rows.is_empty()).then(|| sheet(t!(vm.guest_filesystems), &FILESYSTEM, rows.into_any()));
+    let sheet =
+        (!rows.is_empty()).then(|| sheet(t!(vm.guest_filesystems), &FILESYSTEM, rows.into_ready_any()));
     let more = (guest.filesystems_left_out > 0).then(|| {
         view! { <p class="small">{t!(vm.guest_more, n = guest.filesystems_left_out)}</p> }
     });
@@ -61,7 +63,7 @@ fn filesystems(guest: &Guest, now: Millis) -> Option<AnyView> {
             {more}
             <p class="small">{t!(vm.guest_age, ago = words::ago(now, at))}</p>
         }
-        .into_any(),
+        .into_ready_any(),
     )
 }
 
@@ -119,5 +121,5 @@ fn conditions(details: &VmDetails, now: Millis) -> Option<AnyView> {
         }
     };
     let rows: Vec<_> = details.conditions.iter().map(row).collect();
-    (!rows.is_empty()).then(|| sheet(t!(vm.conditions), &CONDITION, rows.into_any()).into_any())
+    (!rows.is_empty()).then(|| sheet(t!(vm.conditions), &CONDITION, rows.into_ready_any()).into_ready_any())
 }

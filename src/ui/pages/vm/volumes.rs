@@ -7,6 +7,7 @@ use crate::ui::{
         meter::{Gauge, meter, value_text},
         sheet::{Column, cell, number, sheet},
     },
+    ready::IntoReadyAny,
     words,
 };
 use i18n::{self as names, key, t, text};
@@ -31,7 +32,7 @@ pub fn volumes(vm: &Vm, now: Millis) -> impl IntoView + use<> {
     let running = vm.summary.status == Status::Running;
     let rows: Vec<_> = vm.volumes.iter().map(|row| volume(row, running, now)).collect();
     (!rows.is_empty())
-        .then(|| view! { <h2>{t!(vm.volumes)}</h2> {sheet(t!(vm.volumes), &VOLUME, rows.into_any())} })
+        .then(|| view! { <h2>{t!(vm.volumes)}</h2> {sheet(t!(vm.volumes), &VOLUME, rows.into_ready_any())} })
 }
 
 fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> {

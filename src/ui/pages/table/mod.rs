@@ -1,37 +1,32 @@
 //! The list as a dense table: one row per VM, with columns that can be sorted and hidden.
 
+mod cell;
+
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
+use self::cell::cell;
 use super::rows::{self, RowView, draw_row, row_keys};
 use crate::{
     server_fns::{read_cookie, write_cookie},
     ui::{
         address,
         components::{
-            card::{disk_partly, node_text, vm_address},
+            card::vm_address,
             icon::{Icon, icon},
-            meter::{Gauge, bar, meter, of},
             sort_head::sort_head,
-            state::{State, state},
+            state::State,
         },
         feed::Feed,
         ready::ready,
         words,
     },
 };
-use i18n::{self as names, t, text};
+use i18n::t;
 use model::{
     Millis,
-    activity::Amount,
-    figure::{Figure, Missing, Unit},
-    format,
     query::{Column, Columns, Order, Query, Sort},
-    rates::Rate,
-    reason::Reason,
     view::HomeView,
-    vm::{Status, VmSummary},
-    vm_health::Level,
 };
 
 /// Code that is fetched when the table is first requested. It uses the list's feed from the context.
@@ -185,157 +180,5 @@ fn row(view: &RowView, columns: Columns, sorted: Sort, now: Millis) -> impl Into
             </th>
             {cells}
         </tr>
-    }
-}
-
-fn cell(view: &RowView, column: Column, now: Millis) -> AnyView {
-    let vm = &view.vm;
-    let usage = &vm.usage;
-    match column {
-        Column::Namespace => vm.namespace.clone().into_any(),
-        Column::Status => state(State::of_vm(vm)).into_any(),
-        Column::Node => dash(node_text(vm)),
-        Column::Ip => dash(vm.ip_address.clone()),
-        Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, None),
-        Column::Memory => {
-            let level = usage.guest_memory.map(Level::of_space);
-            figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory, level)
-        }
-        Column::Disk => disk(vm),
-        Column::Age => age(vm, now),
-        _ => activity(view, column),
-    }
-}
-
-/// How an amount is written, and how serious it is.
-type Format = fn(u64) -> String;
-type Judge = fn(u64) -> Level;
-
-/// A cell of what the guest does. A VM that does not run does nothing, so there is no reason to give.
-fn activity(view: &RowView, column: Column) -> AnyView {
-    let Some(row) = view.activity.filter(|_| view.vm.status == Status::Running) else {
-        return "–".into_any();
-    };
-    let percent = |thousandths| format::percent(thousandths) + " %";
-    let (amount, text, level): (Amount, Format, Judge) = match column {
-        Column::GuestMemory => (row.guest_memory, percent, |milli| Level::of_space(milli / 1000)),
-        Column::Network => (row.network, speed, normal),
-        Column::Storage => (row.storage, speed, normal),
-        Column::Operations => (row.operations, |rate| format::per_second(Rate(rate)), normal),
-        Column::Latency => (row.latency, format::millis, normal),
-        _ => (row.contention, percent, |milli| Level::of_contention(milli as u32)),
-    };
-    match amount {
-        Amount::Known(known) | Amount::AtLeast(known) => {
-            let class = match level(known) {
-                _ if row.stale => "aging",
-                Level::Normal => "",
-                Level::High => "hot",
-                Level::Critical => "crit",
-            };
-            // The traffic of SR-IOV interfaces is not in it.
-            let at_least = if matches!(amount, Amount::AtLeast(_)) { "≥ " } else { "" };
-            view! { <span class=class>{[at_least, &text(known)].concat()}</span> }.into_any()
-        }
-        Amount::Nothing => "–".into_any(),
-        Amount::Missing(reason) => unknown_amount(&view.vm, column_header(column).0, reason).into_any(),
-    }
-}
-
-fn normal(_: u64) -> Level {
-    Level::Normal
-}
-
-fn speed(rate: u64) -> String {
-    let format::Amount { digits, unit } = format::bytes_per_second(Rate(rate));
-    [&digits, " ", unit].concat()
-}
-
-/// A dash that leads to the reason and the fix.
-fn unknown_amount(vm: &VmSummary, name: &'static str, reason: Reason) -> impl IntoView + use<> {
-    let reason = text(names::reason(reason));
-    view! {
-        <a href=vm_address(&vm.namespace, &vm.name) + "#why" rel="external" title=reason>
-            <span aria-hidden="true">"—"</span>
-            <span class="vh">{t!(list.why_of, figure = name, vm = vm.name, reason = reason)}</span>
-        </a>
-    }
-}
-
-fn dash(text: String) -> AnyView {
-    (if text.is_empty() { "–".to_owned() } else { text }).into_any()
-}
-
-fn figure(
-    vm: &VmSummary,
-    name: &'static str,
-    unit: Unit,
-    figure: &Figure,
-    allocated: Option<u64>,
-    level: Option<Level>,
-) -> AnyView {
-    let running = vm.status == Status::Running;
-    match figure {
-        Figure::Missing(missing) if running => unknown(vm, name, missing, of(unit, allocated)).into_any(),
-        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, level, sparkline: None })
-            .into_any(),
-    }
-}
-
-/// The disk meter, with a link to the volumes that are missing in it. Each row reserves room for the link, so
-/// that all bars have the same length.
-fn disk(vm: &VmSummary) -> AnyView {
-    let note = disk_partly(vm);
-    let link = (!note.is_empty()).then(|| {
-        let count = (vm.usage.disk_volumes - vm.usage.disk_known).to_string();
-        let title = note.clone();
-        view! {
-            <a href=vm_address(&vm.namespace, &vm.name) + "#why" rel="external" title=title>
-                <span aria-hidden="true">{["+", &count, " ?"].concat()}</span>
-                <span class="vh">{note} " " {vm.name.clone()}</span>
-            </a>
-        }
-    });
-    view! {
-        <div class="partly">
-            {figure(vm, t!(figure.disk), Unit::Bytes, &vm.usage.disk, Some(vm.disk), None)} " " <span>{link}</span>
-        </div>
-    }
-    .into_any()
-}
-
-/// A meter of an unknown figure: a link to the reason and the fix takes the place of the percentage.
-fn unknown(vm: &VmSummary, name: &'static str, missing: &Missing, of: String) -> impl IntoView + use<> {
-    let reason = text(names::reason(missing.reason));
-    view! {
-        <div class="meter unknown">
-            <span class="fig">
-                <b aria-hidden="true">"—"</b>
-                <span class="vh">{t!(figure.unknown)}</span>
-                {of}
-            </span>
-            " "
-            <a class="pct" href=vm_address(&vm.namespace, &vm.name) + "#why" rel="external" title=reason>
-                {t!(list.why)}
-                <span class="vh">" " {t!(list.why_of, figure = name, vm = vm.name, reason = reason)}</span>
-            </a>
-            {bar(None)}
-        </div>
-    }
-}
-
-/// The age of the oldest figure: an old one must never look like a current one.
-fn age(vm: &VmSummary, now: Millis) -> AnyView {
-    let usage = &vm.usage;
-    let samples = || [&usage.cpu, &usage.memory, &usage.disk].into_iter().filter_map(Figure::sample);
-    let stale = samples().any(|sample| sample.stale);
-    match vm.oldest() {
-        None => "–".into_any(),
-        Some(at) => view! {
-            <span class=if stale { "warn" } else { "" }>
-                {stale.then(|| view! { {icon(Icon::Clock)} " " })} {words::span(now - at)}
-            </span>
-        }
-        .into_any(),
     }
 }
