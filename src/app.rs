@@ -10,19 +10,22 @@ use leptos_router::{
     path,
 };
 
-use crate::ui::{
-    address,
-    components::{account, keys::Keys, sprite::Sprite, topbar::Topbar},
-    feed,
-    lazy_page::LazyPage,
-    live::Live,
-    pages::{
-        groups::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
-        sources::SourcesRoute, vm::VmRoute,
-    },
-};
 #[cfg(not(feature = "ssr"))]
 use crate::ui::{lazy_page::load, pages::home::load_view};
+use crate::{
+    server_fns::default_view,
+    ui::{
+        address,
+        components::{account, keys::Keys, sprite::Sprite, topbar::Topbar},
+        feed,
+        lazy_page::LazyPage,
+        live::Live,
+        pages::{
+            groups::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
+            sources::SourcesRoute, vm::VmRoute,
+        },
+    },
+};
 use i18n::{Lang, t};
 use model::{query::ViewKind, view::SourcesView};
 
@@ -85,7 +88,8 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
 fn needs_later() -> bool {
     let url = use_context::<RequestUrl>().and_then(|url| url.parse().ok());
     url.is_some_and(|url: Url| {
-        url.path() != address::at("/") || ViewKind::of_address(url.search()) != ViewKind::Cards
+        let view = || ViewKind::of_address(url.search()).unwrap_or_else(default_view);
+        url.path() != address::at("/") || view() != ViewKind::Cards
     })
 }
 
@@ -123,7 +127,7 @@ pub async fn hydrate() {
         "groups" => load::<GroupsRoute>().await,
         "insights" => load::<InsightsRoute>().await,
         "sources" => load::<SourcesRoute>().await,
-        _ => load_view(ViewKind::of_address(&search)).await,
+        _ => load_view(ViewKind::of_address(&search).unwrap_or_else(default_view)).await,
     };
     if loaded {
         leptos::mount::hydrate_body(App);

@@ -22,6 +22,7 @@ use model::{
     bad_param::BadParam,
     groups::GroupsView,
     map::MapNames,
+    query::ViewKind,
     view::{HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
 #[cfg(feature = "ssr")]
@@ -240,6 +241,14 @@ pub fn respond_with(status: u16) {
     request::set_status(status);
     #[cfg(not(feature = "ssr"))]
     let _ = status;
+}
+
+/// The cookie with the view of the list that was last chosen.
+pub const VIEW_COOKIE: &str = "view";
+
+/// Returns how the list is shown if its address does not say: as the reader last chose.
+pub fn default_view() -> ViewKind {
+    read_cookie(VIEW_COOKIE).and_then(|code| ViewKind::of_code(&code)).unwrap_or_default()
 }
 
 /// Returns the value of a cookie, on the server from the request, in the browser from `document.cookie`.

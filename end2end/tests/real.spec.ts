@@ -26,7 +26,7 @@ test("every VM is a card, and the page stays live", async ({ page, demo }) => {
 test("the totals equal those of the API", async ({ page, demo }) => {
   const stats = await json<{ total: number; totalMemory: string }>(demo, "/api/stats");
   await open(page, "/");
-  await expect(page.getByRole("link", { name: /^Total/ })).toContainText(String(stats.total));
+  await expect(page.getByRole("link", { name: /^All VMs/ })).toContainText(String(stats.total));
   const lead = await page.getByRole("region", { name: "Cluster totals" }).innerText();
   expect(lead.replaceAll(",", "")).toContain(stats.totalMemory.replace(/Gi$/, ""));
 });

@@ -27,6 +27,8 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
     let HomeView {
         frame,
         totals,
+        selected,
+        capacity,
         query: _,
         matching: _,
         pages: _,
@@ -40,6 +42,8 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
     let Some(frame_change) = frame_change(&before.frame, frame) else { return Outcome::Other };
     let change = HomeChange {
         totals: (before.totals != *totals).then_some(*totals),
+        selected: (before.selected != *selected).then_some(*selected),
+        capacity: (before.capacity != *capacity).then_some(*capacity),
         extent: (extent(before) != extent(after)).then(|| extent(after)),
         rows: ((&before.vms, &before.sparklines, &before.activity) != (vms, sparklines, activity))
             .then(|| slots(before, after)),
@@ -49,6 +53,8 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
         frame: frame_change,
     };
     let same = change.totals.is_none()
+        && change.selected.is_none()
+        && change.capacity.is_none()
         && change.extent.is_none()
         && change.rows.is_none()
         && change.facets.is_none()

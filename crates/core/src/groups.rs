@@ -2,7 +2,7 @@
 //! and nodes, returns rows.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -15,7 +15,7 @@ use model::{
     figure::{Basis, Sample},
     groups::{Consumer, Group, GroupsQuery, GroupsView, Node, PAGE_SIZE, Share, TOP, Top},
     query::GroupBy,
-    totals::Totals,
+    totals::{Capacity, Totals},
     vm::{Status, Vm, VmSummary},
 };
 
@@ -55,6 +55,23 @@ pub fn groups(visible: &Visible, query: &GroupsQuery) -> Vec<Group> {
     let mut groups: Vec<Group> = members.into_iter().map(group).collect();
     groups.sort_by(|a, b| a.order(b, query));
     groups
+}
+
+/// Returns what the nodes that have VMs, or that KubeVirt can place VMs on, can allocate; or that of one node, if it is
+/// named. Nothing is known of nodes that the viewer may not see.
+pub fn capacity(visible: &Visible, node: &str) -> Capacity {
+    let used: HashSet<&str> = visible.vms().iter().map(|vm| vm.summary.node.as_str()).collect();
+    let is_meant = |of: &&Node| match node {
+        "" => of.takes_vms || used.contains(of.name.as_str()),
+        node => of.name == node,
+    };
+    let nodes: Vec<&Node> = visible.nodes().iter().filter(is_meant).collect();
+    let sum = |amount: fn(&Node) -> Option<u64>| {
+        let amounts = nodes.iter().map(|node| amount(node));
+        let sum = amounts.reduce(|sum, amount| Some(sum?.saturating_add(amount?)));
+        sum.flatten().filter(|sum| *sum > 0)
+    };
+    Capacity { cpu: sum(|node| node.cpu), memory: sum(|node| node.memory) }
 }
 
 /// Returns the VM's group: its namespace, or the node where the guest runs (the source while it migrates).

@@ -11,6 +11,7 @@ use model::{
     attention::{Attention, AttentionKind},
     figure::{Figure, Sample},
     query::{Order, Query, Sort},
+    totals::Totals,
     view::{Facet, Facets},
     vm::{Status, Vm, VmSummary},
 };
@@ -43,6 +44,11 @@ impl<'a> Selection<'a> {
             }
         }
         Self { vms, facets: tally.facets() }
+    }
+
+    /// Returns the totals of the VMs.
+    pub fn totals(&self) -> Totals {
+        Totals::of(self.vms.iter().map(|vm| &***vm))
     }
 
     /// Sorts the VMs. Those without the value that is sorted by come last in either order; equal ones are

@@ -16,6 +16,7 @@ use super::{
     Visible, amounts,
     details::details,
     frame::{Identity, frame},
+    groups::capacity,
     map,
     outlook::Outlooks,
     problems,
@@ -27,7 +28,8 @@ pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) 
     let mut selection = Selection::of(visible, query);
     let outlooks = Outlooks::of(visible);
     let matching = selection.vms.len() as u32;
-    let map = match query.view {
+    let selected = if query.is_filtered() { selection.totals() } else { *visible.totals() };
+    let map = match query.view() {
         ViewKind::Map => {
             let vms = std::mem::take(&mut selection.vms);
             map::map(&vms, &outlooks, query.by, query.color).pack()
@@ -38,13 +40,15 @@ pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) 
     let pages = (selection.vms.len() as u32).div_ceil(PAGE_SIZE).max(1);
     let page = query.page.clamp(1, pages);
     let vms = || selection.vms.iter().skip(((page - 1) * PAGE_SIZE) as usize).take(PAGE_SIZE as usize);
-    let activity = match query.view {
+    let activity = match query.view() {
         ViewKind::Table => vms().map(|vm| amounts::row(vm)).collect(),
         ViewKind::Cards | ViewKind::Map => Vec::new(),
     };
     HomeView {
         frame: frame(visible, identity, now),
         totals: *visible.totals(),
+        selected,
+        capacity: capacity(visible, &query.node),
         query: Query { page, ..query.clone() },
         matching,
         pages,

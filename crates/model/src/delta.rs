@@ -11,7 +11,7 @@ use super::{
     details::VmDetails,
     history::Sparklines,
     source::SourceHealth,
-    totals::Totals,
+    totals::{Capacity, Totals},
     view::{Facets, Frame, HomeView, SourcesView, VmView},
     vm::{Kind, Vm, VmSummary},
     vm_health::VmHealth,
@@ -41,6 +41,8 @@ pub struct FrameChange {
 pub struct HomeChange {
     pub frame: FrameChange,
     pub totals: Option<Totals>,
+    pub selected: Option<Totals>,
+    pub capacity: Option<Capacity>,
     pub extent: Option<Extent>,
     /// Every row of the page, in order.
     pub rows: Option<Vec<Slot>>,
@@ -106,6 +108,12 @@ impl HomeView {
         change.frame.apply(&mut self.frame)?;
         if let Some(totals) = change.totals {
             self.totals = totals;
+        }
+        if let Some(selected) = change.selected {
+            self.selected = selected;
+        }
+        if let Some(capacity) = change.capacity {
+            self.capacity = capacity;
         }
         if let Some(Extent { matching, pages, page }) = change.extent {
             (self.matching, self.pages, self.query.page) = (matching, pages, page);

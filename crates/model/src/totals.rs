@@ -64,6 +64,13 @@ impl Measured {
     }
 }
 
+/// What nodes can allocate, in nanocores and bytes. `None` if that of one of them is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    pub cpu: Option<u64>,
+    pub memory: Option<u64>,
+}
+
 /// Totals over a set of VMs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {

@@ -13,7 +13,7 @@ use super::{
     insight::{Hints, Insight, InsightQuery, InsightTotals},
     query::Query,
     source::SourceHealth,
-    totals::Totals,
+    totals::{Capacity, Totals},
     vm::{Vm, VmSummary},
     vm_health::VmHealth,
 };
@@ -46,7 +46,12 @@ pub struct Frame {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HomeView {
     pub frame: Frame,
+    /// Over all VMs that the viewer may see.
     pub totals: Totals,
+    /// Over the VMs that match.
+    pub selected: Totals,
+    /// What the nodes can allocate to VMs: the node of the filter alone, if there is one.
+    pub capacity: Capacity,
     /// The query that was answered; its `page` is limited to pages that exist.
     pub query: Query,
     /// VMs that match, on all pages.

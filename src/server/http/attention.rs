@@ -6,6 +6,7 @@ use std::sync::Arc;
 use leptos::{either::Either, prelude::*, reactive::owner::Owner};
 use parking_lot::Mutex;
 
+use super::notices::notices;
 use crate::ui::{
     address::{self, BasePath},
     components::{
@@ -14,7 +15,7 @@ use crate::ui::{
     },
     words,
 };
-use i18n::{Lang, Render, attention_kind, t, text};
+use i18n::{Lang, Localize, Render, attention_kind, t, text};
 use model::{
     Millis, attention::AttentionKind, format, message::Message, name::is_dns_subdomain, query::Query,
     vm_health::Level,
@@ -69,19 +70,21 @@ impl AttentionMarkup {
     }
 }
 
-/// Returns the markup; empty while nothing is known.
+/// Returns the markup: the notices, and what needs attention once something is known.
 fn render(visible: &Visible, lang: Lang, base: &BasePath) -> String {
-    if !visible.is_ready() || visible.vms().is_empty() {
-        return String::new();
-    }
-    let incidents = incidents(visible, MOST);
+    let is_known = visible.is_ready() && !visible.vms().is_empty();
+    let incidents = is_known.then(|| incidents(visible, MOST));
     let markup = Owner::new().with(|| {
         provide_context(lang);
         provide_context(base.clone());
-        match incidents.total {
-            0 => calm(visible.scope().has_all_vms()).to_html(),
-            _ => section(&incidents, lang).to_html(),
-        }
+        let mut sources = visible.sources().to_vec();
+        sources.localize(lang);
+        let attention = match &incidents {
+            None => String::new(),
+            Some(incidents) if incidents.total == 0 => calm(visible.scope().has_all_vms()).to_html(),
+            Some(incidents) => section(incidents, lang).to_html(),
+        };
+        notices(&sources).to_html() + &attention
     });
     // Nothing hydrates it, so the marks between texts are of no use. In a text or a value, `<` is written as an entity.
     markup.replace("<!>", "")

@@ -11,9 +11,9 @@ use axum::{
 };
 
 use super::{address, fetch_metadata::is_of_another_site};
-use crate::ui::address::BasePath;
+use crate::{server_fns::VIEW_COOKIE, ui::address::BasePath};
 use i18n::Lang;
-use model::params::Params;
+use model::{params::Params, query::ViewKind};
 
 /// Name of the parameter and of the cookie.
 const NAME: &str = "lang";
@@ -55,9 +55,19 @@ fn parameter(query: &str) -> Option<Lang> {
 }
 
 fn cookie(headers: &HeaderMap) -> Option<Lang> {
+    cookies(headers, NAME).find_map(Lang::of_tag)
+}
+
+/// Returns the view of the list that the reader last chose, which the browser's cookie names.
+pub fn last_view(headers: &HeaderMap) -> ViewKind {
+    cookies(headers, VIEW_COOKIE).find_map(ViewKind::of_code).unwrap_or_default()
+}
+
+/// Returns the values of all cookies of this name.
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let cookies = texts(headers, header::COOKIE).flat_map(|cookies| cookies.split(';'));
     let pairs = cookies.filter_map(|cookie| cookie.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == NAME).find_map(|(_, tag)| Lang::of_tag(tag))
+    pairs.filter(move |(of, _)| *of == name).map(|(_, value)| value)
 }
 
 /// Returns the preferred language; of two with the same weight the first.

@@ -24,6 +24,7 @@ mod layers;
 mod limits;
 mod listing;
 mod min_rate;
+mod notices;
 pub mod page_data;
 mod pages;
 mod params;

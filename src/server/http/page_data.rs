@@ -8,6 +8,7 @@ use futures::{FutureExt, future::BoxFuture};
 
 use super::{
     history,
+    language::last_view,
     limits::RenderPermit,
     reader::Reader,
     sign_in::{SignedIn, Viewer},
@@ -25,7 +26,7 @@ use model::{
     history::Span,
     insight::InsightQuery,
     map::MapNames,
-    query::Query,
+    query::{Query, ViewKind},
     view::{HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
 use wukong_core::Scope;
@@ -37,6 +38,8 @@ pub struct RequestViews {
     /// The viewer, if there is sign-in.
     user: Option<SignedIn>,
     lang: Lang,
+    /// The view of the list that the reader last chose.
+    last_view: ViewKind,
     requester: Requester,
     /// The permit under which the answer is computed.
     permit: Option<RenderPermit>,
@@ -44,7 +47,15 @@ pub struct RequestViews {
 
 impl RequestViews {
     pub fn new(reader: Reader, scope: Scope, lang: Lang) -> Self {
-        Self { reader, scope, user: None, lang, requester: Requester::default(), permit: None }
+        Self {
+            reader,
+            scope,
+            user: None,
+            lang,
+            last_view: ViewKind::default(),
+            requester: Requester::default(),
+            permit: None,
+        }
     }
 
     /// Returns the views for a request. For none, as when Leptos lists its routes, they are empty.
@@ -56,6 +67,7 @@ impl RequestViews {
             user: viewer.and_then(Viewer::user).cloned(),
             requester: parts.map_or_else(Requester::default, |parts| history::requester(&parts.extensions)),
             permit: parts.and_then(|parts| parts.extensions.get().cloned()),
+            last_view: parts.map_or_else(ViewKind::default, |parts| last_view(&parts.headers)),
             ..Self::new(app.reader.clone(), scope, lang)
         }
     }
@@ -63,7 +75,8 @@ impl RequestViews {
 
 impl PageData for RequestViews {
     fn home(&self, query: &Query) -> HomeView {
-        self.reader.home(&self.scope, query, self.lang).localized(self.lang)
+        let query = Query { default_view: self.last_view, ..query.clone() };
+        self.reader.home(&self.scope, &query, self.lang).localized(self.lang)
     }
 
     fn map_names(&self, query: &Query, group: &str, block: u32) -> MapNames {

@@ -5,9 +5,12 @@ use leptos_router::NavigateOptions;
 use web_sys::FormData;
 
 use super::icon::{Icon, icon};
-use crate::ui::{
-    address::{self, use_go, use_query},
-    words,
+use crate::{
+    server_fns::{VIEW_COOKIE, write_cookie},
+    ui::{
+        address::{self, use_go, use_query},
+        words,
+    },
 };
 use i18n::{self as names, t, text};
 use model::{
@@ -55,7 +58,7 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
         .is_filtered()
         .then(|| view! { <a href=address::list(&query.unfiltered())>{t!(list.clear)}</a> });
     // The map shows all VMs, so it has no range and no sort order.
-    let map = query.view == ViewKind::Map;
+    let map = query.view() == ViewKind::Map;
     let (range, sorted) = if map {
         (words::vms(view.matching), String::new())
     } else {
@@ -68,7 +71,6 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
                 <small>
                     <span role="status">{range}</span>
                     {sorted}
-                    {query.is_filtered().then_some(t!(total.unfiltered))}
                 </small>
             </h2>
             <label class="field text">
@@ -96,12 +98,12 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
             {["by", "color", "columns"].map(|field| hidden(query, field))}
             {map.then(|| ["sort", "order"].map(|field| hidden(query, field)))}
             // The first button of the form, which Enter activates; it keeps the current view.
-            <button class="button" name="view" value=query.view.code()>
+            <button class="button" name="view" value=query.value("view")>
                 {t!(list.apply)}
             </button>
             {clear}
             <span class="seg" role="group" aria-label=t!(list.view)>
-                {VIEWS.map(|kind| switch(kind, query.view == kind))}
+                {VIEWS.map(|kind| switch(kind, query.view() == kind))}
             </span>
         </form>
     }
@@ -115,7 +117,11 @@ fn submit(before: Query, text: TextField) -> impl Fn(SubmitEvent) {
         event.prevent_default();
         let Ok(fields) = FormData::new_with_form(&event_target(&event)) else { return };
         let pressed = event.submitter().and_then(|button| button.get_attribute("value"));
-        let _ = fields.append_with_str("view", pressed.as_deref().unwrap_or(before.view.code()));
+        let view = pressed.unwrap_or_else(|| before.value("view"));
+        if let Some(kind) = ViewKind::of_code(&view).filter(|kind| *kind != before.view()) {
+            write_cookie(VIEW_COOKIE, kind.code(), &address::at("/"));
+        }
+        let _ = fields.append_with_str("view", &view);
         let query = read_query(&fields);
         let replace = Query { q: String::new(), page: 1, ..query.clone() }
             == Query { q: String::new(), page: 1, ..before.clone() }

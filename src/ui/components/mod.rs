@@ -11,7 +11,6 @@ pub mod icon;
 pub mod keys;
 pub mod languages;
 pub mod meter;
-pub mod notices;
 pub mod pager;
 pub mod sheet;
 pub mod sort_head;

@@ -1,31 +1,35 @@
-//! The totals of the cluster. Allocated memory comes first, with its exact value; the counts are links that
-//! filter the list.
+//! The totals in one line. Allocated memory comes first, with its exact value; the counts are links that filter the list.
 
 use leptos::prelude::*;
 
-use super::{
-    meter::bar,
-    state::{State, state},
-};
+use super::state::{State, state};
 use crate::ui::{address, words};
 use i18n::{MARK, around, t};
 use model::{
-    figure::Unit,
+    figure::{Unit, ratio},
     format,
     query::Query,
-    totals::{Counts, Measured, Totals},
+    totals::{Measured, Totals},
+    view::{Facets, HomeView},
     vm::Status,
 };
 
-/// `all` says whether the totals are the cluster's; if not, those of the VMs that the viewer may see.
-pub fn summary(totals: &Totals, query: &Query, all: bool) -> impl IntoView + use<> {
+/// Totals of the VMs that match, beside what the nodes can allocate.
+pub fn summary(view: &HomeView) -> impl IntoView + use<> {
+    let (query, totals) = (&view.query, &view.selected);
+    let (filtered, all) = (query.is_filtered(), view.frame.all_vms);
+    let title = match (filtered, all) {
+        (true, _) => t!(total.title_filtered),
+        (false, true) => t!(total.title),
+        (false, false) => t!(total.title_seen),
+    };
     view! {
         <section class="summary" aria-labelledby="totals">
-            <h2 class=if all { "vh" } else { "" } id="totals">
-                {if all { t!(total.title) } else { t!(total.title_seen) }}
+            <h2 class=if all && !filtered { "vh" } else { "" } id="totals">
+                {title}
             </h2>
-            {[memory(totals), cpu(totals), disk(totals)].map(total)}
-            {counts(&totals.counts, query)}
+            {[memory(totals, view.capacity.memory), cpu(totals, view.capacity.cpu), disk(totals)].map(total)}
+            {counts(&view.facets, query)}
         </section>
     }
 }
@@ -39,14 +43,15 @@ struct Total {
     /// The text before the number, the number, and the text after it.
     amount: (String, String, String),
     unit: Unit,
+    allocated: u64,
+    /// What the nodes can allocate, if that is known.
+    capacity: Option<u64>,
     used: Measured,
-    /// Notes in small print, one per line.
+    /// Notes in small print.
     notes: Vec<String>,
 }
 
-fn memory(totals: &Totals) -> Total {
-    let exact = format::gi_exact(totals.memory);
-    let digits = format::gi_lead(totals.memory);
+fn memory(totals: &Totals, capacity: Option<u64>) -> Total {
     let mut notes = vec![measured(totals.memory_used, totals)];
     if totals.memory_unreadable > 0 {
         notes.push(t!(total.unreadable, vms = words::vms(totals.memory_unreadable)));
@@ -54,21 +59,25 @@ fn memory(totals: &Totals) -> Total {
     Total {
         class: "lead",
         label: t!(figure.memory),
-        title: exact,
-        amount: set(digits, &t!(total.memory, amount = MARK)),
+        title: format::gi_exact(totals.memory),
+        amount: set(format::gi_lead(totals.memory), &t!(total.memory, amount = MARK)),
         unit: Unit::Bytes,
+        allocated: totals.memory,
+        capacity,
         used: totals.memory_used,
         notes,
     }
 }
 
-fn cpu(totals: &Totals) -> Total {
+fn cpu(totals: &Totals, capacity: Option<u64>) -> Total {
     Total {
         class: "",
         label: t!(figure.vcpu),
         title: t!(total.cpu_title).to_owned(),
         amount: set(format::allocation(Unit::Nanocores, totals.cpu), &t!(total.cpu, amount = MARK)),
         unit: Unit::Nanocores,
+        allocated: totals.cpu,
+        capacity,
         used: totals.cpu_used,
         notes: vec![measured(totals.cpu_used, totals)],
     }
@@ -81,18 +90,18 @@ fn disk(totals: &Totals) -> Total {
     } else {
         ("—".to_owned(), "")
     };
+    let notes =
+        vec![t!(total.known, some = number(totals.disk_used.vms), all = number(totals.counts.running))];
     Total {
         class: "",
         label: t!(figure.disk),
         title: t!(total.disk_title).to_owned(),
         amount: set(digits, &t!(total.disk, amount = MARK, unit = unit)),
         unit: Unit::Bytes,
+        allocated: totals.disk_used.of,
+        capacity: None,
         used: totals.disk_used,
-        notes: vec![t!(
-            total.known,
-            some = number(totals.disk_used.vms),
-            all = number(totals.counts.running)
-        )],
+        notes,
     }
 }
 
@@ -111,27 +120,36 @@ fn set(digits: String, text: &str) -> (String, String, String) {
 }
 
 fn total(total: Total) -> impl IntoView {
-    let Total { unit, used, .. } = total;
-    let percent = share(used);
-    let known = percent.is_some();
-    let ((before, digits, after), value) = match percent {
+    let Total { unit, used, capacity, allocated, .. } = total;
+    let (before, digits, after) = match share(used) {
         Some(percent) => {
-            let (digits, all, share) =
-                (amount(unit, used.used), amount(unit, used.of), words::percent(percent));
-            let value = t!(total.value, used = digits, all = all, percent = share);
-            (set(digits, &t!(total.used, amount = MARK, all = all, percent = share)), Some(value))
+            let all = amount(unit, used.of);
+            let text = t!(total.used, amount = MARK, all = all, percent = words::percent(percent));
+            set(amount(unit, used.used), &text)
         }
-        None => (set("—".to_owned(), &t!(total.used_unknown, amount = MARK)), None),
+        None => set("—".to_owned(), &t!(total.used_unknown, amount = MARK)),
+    };
+    let spoken = [&before, &digits, &after].map(String::as_str).concat();
+    let allocatable = capacity.map(|all| t!(total.allocatable, amount = amount(unit, all)));
+    let of_nodes = capacity.map(|all| ratio(allocated, all, 100));
+    let percent = of_nodes.or_else(|| share(used));
+    let value = match of_nodes {
+        Some(percent) => {
+            let parts = [&amount(unit, allocated), " ", allocatable.as_deref().unwrap_or_default()].concat();
+            t!(total.value, allocated = parts, percent = words::percent(percent), used = spoken)
+        }
+        None => spoken,
     };
     let notes: Vec<_> = total.notes.into_iter().map(|note| view! { <span>{note}</span> }).collect();
+    let known = percent.is_some();
     view! {
         <section class=total.class>
-            <h3>{total.label}</h3>
-            <p class="amount" title=total.title>
+            <h3 class="amount" title=total.title>
                 {total.amount.0}
                 <b>{total.amount.1}</b>
                 {total.amount.2}
-            </p>
+            </h3>
+            <p class="share">{of_nodes.map(words::percent)}</p>
             <div
                 class=if known { "total" } else { "total unknown" }
                 role=known.then_some("meter")
@@ -139,9 +157,9 @@ fn total(total: Total) -> impl IntoView {
                 aria-valuemin=known.then_some("0")
                 aria-valuemax=known.then_some("100")
                 aria-valuenow=percent.map(|percent| percent.min(100).to_string())
-                aria-valuetext=value
+                aria-valuetext=known.then_some(value)
             >
-                {bar(percent)}
+                {bar(used, allocated, capacity)}
             </div>
             <p class="sub">
                 <span>
@@ -151,14 +169,31 @@ fn total(total: Total) -> impl IntoView {
                 </span>
                 {notes}
             </p>
+            <p class="cap">{allocatable}</p>
         </section>
+    }
+}
+
+/// The bar: what is used, on what is allocated, of what the nodes can allocate. A tick marks what they can allocate if
+/// more is allocated.
+fn bar(used: Measured, allocated: u64, capacity: Option<u64>) -> impl IntoView {
+    let all = capacity.map_or(used.of, |capacity| capacity.max(allocated));
+    let width = |amount: u64| (all > 0).then(|| ratio(amount, all, 100).min(100).to_string() + "%");
+    let soft = width(allocated).filter(|_| capacity.is_some());
+    let tick = capacity.filter(|capacity| *capacity < allocated).and_then(width);
+    view! {
+        <svg class="bar" aria-hidden="true">
+            {soft.map(|width| view! { <rect class="soft" width=width /> })}
+            {width(used.used).map(|width| view! { <rect width=width /> })}
+            {tick.map(|x| view! { <rect class="tick" x=x width="2" /> })}
+        </svg>
     }
 }
 
 /// Percentage of what was measured. For disk it counts known volumes, including those of VMs that also have
 /// unknown ones.
 fn share(total: Measured) -> Option<u64> {
-    total.percent().or_else(|| (total.of > 0).then(|| model::figure::ratio(total.used, total.of, 100)))
+    total.percent().or_else(|| (total.of > 0).then(|| ratio(total.used, total.of, 100)))
 }
 
 fn amount(unit: Unit, amount: u64) -> String {
@@ -171,24 +206,21 @@ fn amount(unit: Unit, amount: u64) -> String {
     }
 }
 
-fn counts(counts: &Counts, query: &Query) -> impl IntoView + use<> {
-    let all = query.unfiltered();
-    let row = |status: Status, count| count_row(&all, status, count, query.status == Some(status));
-    let mut rows = vec![
-        row(Status::Running, counts.running),
-        row(Status::Stopped, counts.stopped),
-        row(Status::Error, counts.error),
-        row(Status::Pending, counts.pending),
-    ];
-    if counts.unknown > 0 {
-        rows.push(row(Status::Unknown, counts.unknown));
-    }
+/// How many VMs are in each state, of those that pass the other filters. Each count is a link that keeps these filters.
+fn counts(facets: &Facets, query: &Query) -> impl IntoView + use<> {
+    let count = |status: Status| facets.statuses[status as usize];
+    // Creating counts as pending too.
+    let statuses = [Status::Running, Status::Stopped, Status::Error, Status::Pending, Status::Unknown];
+    let total: u32 = statuses.into_iter().map(count).sum();
+    let shown = statuses.into_iter().filter(|status| *status != Status::Unknown || count(*status) > 0);
+    let rows: Vec<_> = shown.map(|status| count_row(query, status, count(status))).collect();
+    let all = Query { status: None, page: 1, ..query.clone() };
     view! {
         <ul class="counts" aria-label=t!(total.by_state)>
             <li>
                 <a href=address::list(&all) aria-current=query.status.is_none().then_some("true")>
                     <span>{t!(total.all)}</span>
-                    <b>{format::grouped(counts.total.into())}</b>
+                    <b>{number(total)}</b>
                 </a>
             </li>
             {rows}
@@ -196,12 +228,13 @@ fn counts(counts: &Counts, query: &Query) -> impl IntoView + use<> {
     }
 }
 
-fn count_row(all: &Query, status: Status, count: u32, chosen: bool) -> impl IntoView + use<> {
-    let query = Query { status: Some(status), ..all.clone() };
+fn count_row(query: &Query, status: Status, count: u32) -> impl IntoView + use<> {
+    let chosen = query.status == Some(status);
+    let query = Query { status: Some(status), page: 1, ..query.clone() };
     view! {
         <li class=if count == 0 { "zero" } else { "" }>
             <a href=address::list(&query) aria-current=chosen.then_some("true")>
-                {state(State::of_status(status))} <b>{format::grouped(count.into())}</b>
+                {state(State::of_status(status))} <b>{number(count)}</b>
             </a>
         </li>
     }

@@ -67,7 +67,7 @@ fn controls(query: &Query) -> impl IntoView + use<> {
     let color =
         |color| (measure(color), address::list(&Query { color, ..query.clone() }), query.color == color);
     let by = |by| (grouped_by(by), address::list(&Query { by, ..query.clone() }), query.by == by);
-    let table = address::list(&Query { view: ViewKind::Table, page: 1, ..query.clone() });
+    let table = address::list(&Query { view: Some(ViewKind::Table), page: 1, ..query.clone() });
     view! {
         <div class="row">
             {choice(t!(map.colour_by), Measure::ALL.map(color).to_vec())}
@@ -149,7 +149,7 @@ fn title(group: &MapGroup, by: GroupBy) -> String {
 /// The address of the group's VMs as a table; `None` for the group without a node, since no filter selects
 /// it.
 fn group_address(group: &MapGroup, query: &Query) -> Option<String> {
-    let mut query = Query { view: ViewKind::Table, page: 1, ..query.clone() };
+    let mut query = Query { view: Some(ViewKind::Table), page: 1, ..query.clone() };
     let field = match query.by {
         GroupBy::Node => &mut query.node,
         GroupBy::Namespace => &mut query.namespace,

@@ -11,22 +11,15 @@ use leptos::{
 };
 use leptos_router::{LazyRoute, hooks::use_url};
 
-use super::{
-    loading,
-    missing::bad_query,
-    rows::{draw_row, row, row_keys},
-    table::TableView,
-};
+use super::{cards::cards, loading, missing::bad_query, table::TableView};
 use crate::{
-    server_fns::respond_with,
+    server_fns::{default_view, respond_with},
     ui::{
         address::use_query,
         components::{
-            card,
             download::download,
             empty::{Empty, empty},
             filters::{Filters, TextField},
-            notices::notices,
             pager::pager,
             summary::summary,
             title::title,
@@ -40,7 +33,7 @@ use crate::{
 };
 use i18n::t;
 use model::{
-    delta::RowKey,
+    bad_param::BadParam,
     query::{Query, ViewKind},
     view::HomeView,
 };
@@ -55,7 +48,8 @@ impl LazyRoute for HomeRoute {
     }
 
     async fn view(_this: Self) -> AnyView {
-        let kind = use_url().with_untracked(|url| ViewKind::of_address(url.search()));
+        let named = use_url().with_untracked(|url| ViewKind::of_address(url.search()));
+        let kind = named.unwrap_or_else(default_view);
         if load_view(kind).await { Home().into_any() } else { load_document() }
     }
 }
@@ -86,7 +80,7 @@ fn Home() -> impl IntoView {
     let feed = Feed::<HomeView>::follow(move || query.get().ok());
     provide_context(feed);
     let loaded = Memo::new(move |_| feed.view.with(Option::is_some));
-    let shown = shown(query);
+    let shown = shown(query, feed);
     let cluster = expect_context::<Live>().frame;
     let title_text = move || {
         let name =
@@ -104,9 +98,10 @@ fn Home() -> impl IntoView {
 }
 
 /// The view that is shown: the requested one, once its code is there.
-fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<ViewKind> {
-    let requested =
-        Memo::new(move |_| query.with(|query| query.as_ref().map_or(ViewKind::Cards, |query| query.view)));
+fn shown(query: Memo<Result<Query, BadParam>>, feed: Feed<HomeView>) -> RwSignal<ViewKind> {
+    let named = move || query.with(|query| query.as_ref().ok()?.view);
+    let default = move || feed.view.with(|view| view.as_ref().map(|view| view.query.default_view));
+    let requested = Memo::new(move |_| named().or_else(default).unwrap_or_else(default_view));
     let shown = RwSignal::new(requested.get_untracked());
     // Effects run in the browser only.
     Effect::new(move |_| {
@@ -123,8 +118,9 @@ fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<Vie
 }
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
-    let totals =
-        feed.part(|view| (view.query.clone(), view.totals, view.frame.all_vms, view.frame.sources.clone()));
+    let totals = feed.part(|view| {
+        (view.query.clone(), view.selected, view.capacity, view.facets.statuses, view.frame.all_vms)
+    });
     let facets = feed.part(|view| (view.query.clone(), view.facets.clone()));
     let extent = feed.part(|view| (view.query.clone(), view.pages, view.matching));
     let empty_list = feed.part(Empty::of);
@@ -151,10 +147,7 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
 /// Totals and filters are left out if no VM is known: they would be zeros that nobody measured, and empty
 /// choices.
 fn head(view: &HomeView) -> impl IntoView + use<> {
-    view! {
-        {has_vms(view).then(|| summary(&view.totals, &view.query, view.frame.all_vms))}
-        {notices(&view.frame.sources)}
-    }
+    has_vms(view).then(|| summary(view))
 }
 
 /// Redrawn when the choices differ, but not while somebody is choosing.
@@ -164,29 +157,4 @@ fn filters(view: &HomeView, text: TextField) -> impl IntoView + use<> {
 
 fn has_vms(view: &HomeView) -> bool {
     view.totals.counts.total > 0
-}
-
-/// A card keeps its element for as long as its VM is on the page.
-fn cards(feed: Feed<HomeView>) -> impl IntoView {
-    let class = move || if feed.connection.waiting.get() { "cards busy" } else { "cards" };
-    view! {
-        <div class=class>
-            <For each=row_keys(feed) key=Clone::clone let:key>
-                {one_card(feed, key)}
-            </For>
-        </div>
-    }
-}
-
-/// Each part is redrawn separately. No part contains another, since it would be recreated with it.
-fn one_card(feed: Feed<HomeView>, key: RowKey) -> impl IntoView {
-    let label = card::label(&key.1, &key.2);
-    let row = row(feed, key);
-    let class = draw_row(row, |row, _| card::class(&row.vm));
-    view! {
-        <article class=move || class().unwrap_or_default() aria-labelledby=label>
-            {draw_row(row, |row, _| card::card(&row.vm, row.sparklines.as_ref()))}
-            <footer>{draw_row(row, |row, now| card::ages(&row.vm, now))}</footer>
-        </article>
-    }
 }

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use i18n::t;
 
+pub mod cards;
 pub mod groups;
 pub mod home;
 pub mod insights;

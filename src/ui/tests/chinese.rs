@@ -14,7 +14,7 @@ fn chinese_pages_have_the_same_content() {
         "磁盘：4 个卷中 1 个未知。",
         "KubeVirt 没有给出原因。",
         "staging 中的 new-vm 未能启动",
-        "已分配 372 Gi",
+        "372 Gi 内存已分配",
         "迁移中",
         "KubeVirt 状态：ErrorUnschedulable。",
     ] {

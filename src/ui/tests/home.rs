@@ -35,7 +35,7 @@ fn allocated_memory_has_its_exact_value_in_the_tooltip() {
     let page = render("/", snapshot(vms, sample::sources()));
     assert!(page.part("class=\"lead\"", "</section>").contains("title=\"372.4656612873077392578125Gi"));
     let lead = text(page.part("class=\"lead\"", "</section>"));
-    assert!(lead.contains("372.47 Gi allocated") && !lead.contains("372.4656"), "{lead}");
+    assert!(lead.contains("372.47 Gi memory allocated") && !lead.contains("372.4656"), "{lead}");
 }
 
 #[test]
@@ -299,7 +299,10 @@ fn a_row_shows_what_the_guest_does_and_why_it_is_unknown() {
     let row = |vm: &str| table_row(&page, vm);
     let active = row("payments/api-gateway-01");
     assert!(text(active).contains("18.4 MB/s 41.6 MB/s 1,240 3.8 ms 6.0 %"), "{}", text(active));
-    assert!(active.contains("class=\"hot\">6.0 %") && text(active).contains("56.2 %"), "{active}");
+    assert!(
+        active.replace("<!>", "").contains("class=\"hot\">6.0 %") && text(active).contains("56.2 %"),
+        "{active}"
+    );
     assert!(active.contains("class=\"activity network sorted\""), "{active}");
     let unknown = row("shop/cache-redis-02");
     assert!(text(unknown).contains("Network of cache-redis-02 is unknown: no answer yet"), "{unknown}");
@@ -326,12 +329,65 @@ fn a_card_is_not_red_for_memory_that_the_guest_does_not_use() {
     assert!(!red(vms));
 }
 
+/// The totals, without the counts.
+fn totals(page: &Page) -> String {
+    text(page.part("class=\"summary\"", "class=\"counts\""))
+}
+
 #[test]
-fn a_filtered_list_says_that_totals_are_the_whole_clusters() {
-    let note = "; the totals are not filtered";
-    let page = |url| render(url, snapshot(sample::vms(), sample::sources())).text();
-    assert!(page("/?namespace=shop").contains(note) && !page("/").contains(note));
-    assert!(!page("/?sort=cpu").contains(note), "a sorted list is not filtered");
+fn totals_and_counts_are_of_the_vms_that_pass_the_other_filters() {
+    let page = |url| render(url, snapshot(sample::vms(), sample::sources()));
+    let in_shop: Vec<Vm> = sample::vms().into_iter().filter(|vm| vm.summary.namespace == "shop").collect();
+    let (shop, running) = (page("/?namespace=shop"), page("/?namespace=shop&status=Running"));
+    let sum = in_shop.iter().filter_map(|vm| vm.summary.memory).sum();
+    let amount = format!("{} Gi memory allocated", model::format::gi_lead(sum));
+    assert!(
+        totals(&shop).starts_with("Totals of the VMs that match") && totals(&shop).contains(&amount),
+        "{}",
+        totals(&shop)
+    );
+    assert!(totals(&page("/?sort=cpu")).starts_with("Cluster totals"), "a sorted list is not filtered");
+    assert_ne!(totals(&running), totals(&shop));
+    // The counts show what another status would leave, and keep the other filters.
+    let counts = |page: &Page| text(page.part("class=\"counts\"", "</ul>"));
+    assert!(counts(&shop).starts_with(&format!("All VMs {}", in_shop.len())), "{}", counts(&shop));
+    assert_eq!(counts(&running), counts(&shop));
+    assert!(
+        running.part("class=\"counts\"", "</ul>").contains("href=\"/?namespace=shop&amp;status=Stopped\"")
+    );
+}
+
+#[test]
+fn totals_stand_beside_what_the_nodes_can_allocate() {
+    let vms = || {
+        vec![sample::vm(
+            "a",
+            "web",
+            "n1",
+            (1, 1, 1),
+            [sample::cpu(1, 1), sample::memory(1, 1), sample::disk(1, 1)],
+        )]
+    };
+    let with = |nodes: Vec<Node>| Snapshot { nodes: nodes.into(), ..snapshot(vms(), sample::sources()) };
+    let node = |name: &str, memory| Node {
+        name: name.into(),
+        cpu: Some(4_000_000_000),
+        memory,
+        takes_vms: true,
+        ..Node::default()
+    };
+    let unknown = totals(&render("/", with(vec![])));
+    assert!(!unknown.contains("allocatable"), "{unknown}");
+    let known = totals(&render("/", with(vec![node("n1", Some(8 << 30)), node("n2", Some(8 << 30))])));
+    assert!(known.contains("of 16 Gi allocatable") && known.contains("of 8 allocatable"), "{known}");
+    let of_node =
+        totals(&render("/?node=n1", with(vec![node("n1", Some(8 << 30)), node("n2", Some(8 << 30))])));
+    assert!(of_node.contains("of 8 Gi allocatable"), "{of_node}");
+    let unreadable = totals(&render("/", with(vec![node("n1", Some(8 << 30)), node("n2", None)])));
+    assert!(
+        !unreadable.contains("Gi allocatable") && unreadable.contains("of 8 allocatable"),
+        "{unreadable}"
+    );
 }
 
 #[test]

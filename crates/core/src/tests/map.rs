@@ -11,7 +11,7 @@ use model::{
 };
 
 fn query() -> Query {
-    Query { view: ViewKind::Map, ..Query::default() }
+    Query { view: Some(ViewKind::Map), ..Query::default() }
 }
 
 fn map(snapshot: &Snapshot, query: &Query) -> Map {

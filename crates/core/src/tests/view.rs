@@ -200,7 +200,7 @@ fn activity_sorts_by_the_amount_and_what_is_unknown_comes_last() {
 fn rows_have_their_activity_in_the_table_alone() {
     let snapshot = three();
     for (view, rows) in [(ViewKind::Cards, 0), (ViewKind::Table, 3), (ViewKind::Map, 0)] {
-        let query = Query { view, ..Query::default() };
+        let query = Query { view: Some(view), ..Query::default() };
         assert_eq!(home(&everything(&snapshot), &identity(), &query, NOW).activity.len(), rows, "{view:?}");
     }
 }

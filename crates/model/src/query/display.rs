@@ -22,10 +22,14 @@ impl ViewKind {
         Self::CODES[self as usize]
     }
 
-    /// Returns the view of an address with this query string; cards if the address is not valid.
-    pub fn of_address(search: &str) -> Self {
-        let code = Params::parse(search).ok().and_then(|params| params.get("view"));
-        code.and_then(|code| index(&Self::CODES, &code)).map(|at| Self::ALL[at]).unwrap_or_default()
+    /// Returns the view that an address with this query string names.
+    pub fn of_address(search: &str) -> Option<Self> {
+        Self::of_code(&Params::parse(search).ok()?.get("view")?)
+    }
+
+    /// Returns the view of a code, whatever its case.
+    pub fn of_code(code: &str) -> Option<Self> {
+        index(&Self::CODES, code).map(|at| Self::ALL[at])
     }
 }
 

@@ -37,7 +37,10 @@ pub struct Query {
     pub attention: Option<Attention>,
     pub sort: Sort,
     pub order: Order,
-    pub view: ViewKind,
+    /// How the VMs are shown; `None` if the address does not say.
+    pub view: Option<ViewKind>,
+    /// How they are shown then. It is not part of the address.
+    pub default_view: ViewKind,
     pub by: GroupBy,
     pub color: Measure,
     /// `None` if the address does not name columns.
@@ -56,7 +59,8 @@ impl Default for Query {
             attention: None,
             sort: Sort::Name,
             order: Order::Asc,
-            view: ViewKind::Cards,
+            view: None,
+            default_view: ViewKind::Cards,
             by: GroupBy::Node,
             color: Measure::Cpu,
             columns: None,
@@ -147,7 +151,8 @@ impl Query {
             attention,
             sort,
             order: order.map_or(sort.default_order(), |at| Order::ALL[at]),
-            view: ViewKind::ALL[view.unwrap_or_default()],
+            view: view.map(|at| ViewKind::ALL[at]),
+            default_view: ViewKind::Cards,
             by: GroupBy::ALL[by.unwrap_or_default()],
             color: Measure::ALL[color.unwrap_or_default()],
             columns,
@@ -165,7 +170,7 @@ impl Query {
             "attention" => return self.attention.as_ref().map(Attention::code).unwrap_or_default(),
             "sort" if self.sort != Sort::Name => self.sort.code(),
             "order" if self.order != self.sort.default_order() => self.order.code(),
-            "view" if self.view != ViewKind::Cards => self.view.code(),
+            "view" => self.view.map_or("", ViewKind::code),
             "by" if self.by != GroupBy::Node => self.by.code(),
             "color" if self.color != Measure::Cpu => self.color.code(),
             "columns" => return self.columns.map(Columns::code).unwrap_or_default(),
@@ -187,6 +192,11 @@ impl Query {
     /// Returns the address of the list with this query.
     pub fn address(&self) -> String {
         ["/", &self.to_query_string()].concat()
+    }
+
+    /// Returns how the VMs are shown.
+    pub fn view(&self) -> ViewKind {
+        self.view.unwrap_or(self.default_view)
     }
 
     /// Whether a filter is set.
@@ -216,6 +226,7 @@ impl Query {
             sort: self.sort,
             order: self.order,
             view: self.view,
+            default_view: self.default_view,
             by: self.by,
             color: self.color,
             columns: self.columns,

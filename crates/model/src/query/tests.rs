@@ -74,7 +74,7 @@ fn every_code_is_read_back() {
         assert_eq!(parse(&[("status", status.name())]).unwrap().status, Some(status));
     }
     for view in ViewKind::ALL {
-        assert_eq!(parse(&[("view", view.code())]).unwrap().view, view);
+        assert_eq!(parse(&[("view", view.code())]).unwrap().view, Some(view));
     }
     for by in GroupBy::ALL {
         assert_eq!(parse(&[("by", by.code())]).unwrap().by, by);
@@ -91,18 +91,29 @@ fn every_code_is_read_back() {
 #[test]
 fn an_address_and_its_query_have_the_same_view() {
     for (address, want) in [
-        ("?view=table", ViewKind::Table),
-        ("view=%74able", ViewKind::Table),
-        ("view=TABLE&q=a", ViewKind::Table),
-        ("q=view=map&view=+map", ViewKind::Map),
-        ("", ViewKind::Cards),
-        ("view=list", ViewKind::Cards),
-        ("view=map&view=map", ViewKind::Cards),
-        ("view=map&q=%00", ViewKind::Cards),
+        ("?view=table", Some(ViewKind::Table)),
+        ("view=%74able", Some(ViewKind::Table)),
+        ("view=TABLE&q=a", Some(ViewKind::Table)),
+        ("q=view=map&view=+map", Some(ViewKind::Map)),
+        ("view=cards", Some(ViewKind::Cards)),
+        ("", None),
+        ("view=", None),
+        ("view=list", None),
+        ("view=map&view=map", None),
+        ("view=map&q=%00", None),
     ] {
         assert_eq!(ViewKind::of_address(address), want, "{address}");
-        assert_eq!(Query::of_address(address).map_or(ViewKind::Cards, |query| query.view), want, "{address}");
+        assert_eq!(Query::of_address(address).ok().and_then(|query| query.view), want, "{address}");
     }
+}
+
+#[test]
+fn the_default_view_is_no_part_of_the_address() {
+    let query = Query { default_view: ViewKind::Table, ..Query::default() };
+    assert_eq!((query.view(), query.address().as_str()), (ViewKind::Table, "/"));
+    let chosen = Query { view: Some(ViewKind::Cards), ..query };
+    assert_eq!((chosen.view(), chosen.address().as_str()), (ViewKind::Cards, "/?view=cards"));
+    assert_eq!(chosen.unfiltered(), chosen, "links keep what is chosen");
 }
 
 #[test]

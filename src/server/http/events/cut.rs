@@ -198,7 +198,7 @@ mod tests {
         };
         let server = Server::new(vms("a"));
         let of = |q: &str, view, format| {
-            let query = Query { q: q.into(), view, by: GroupBy::Namespace, ..Query::default() };
+            let query = Query { q: q.into(), view: Some(view), by: GroupBy::Namespace, ..Query::default() };
             cut(&server, query, format)
         };
         let postcard = Format::Postcard(Lang::default());

@@ -27,9 +27,10 @@ use axum::{
 };
 use futures::stream;
 
-use super::{error::ApiResult, params::QueryParams, peer::Peer, sign_in::Viewer};
+use super::{error::ApiResult, language::last_view, params::QueryParams, peer::Peer, sign_in::Viewer};
 use i18n::Lang;
 
+use ask::{Format, View};
 use follower::Follower;
 pub use hub::{Hub, Pace};
 #[cfg(test)]
@@ -50,7 +51,10 @@ pub async fn events(
     QueryParams(params): QueryParams,
 ) -> ApiResult<Response> {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
-    let query = ask::read(&params, &headers, lang)?;
+    let mut query = ask::read(&params, &headers, lang)?;
+    if let (View::List(list), Format::Postcard(_)) = (&mut query.view, query.format) {
+        list.default_view = last_view(&headers);
+    }
     let body = if method == Method::HEAD {
         // An empty stream, so that the answer has no length, as for GET.
         Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())

@@ -104,7 +104,7 @@ fn display_name(group: &Group) -> String {
 
 /// The address of the group's VMs; `None` for the group without a node, since no filter selects it.
 fn group_address(group: &Group, by: GroupBy) -> Option<String> {
-    let mut query = Query { view: ViewKind::Table, ..Query::default() };
+    let mut query = Query { view: Some(ViewKind::Table), ..Query::default() };
     match by {
         GroupBy::Node => query.node.clone_from(&group.name),
         GroupBy::Namespace => query.namespace.clone_from(&group.name),

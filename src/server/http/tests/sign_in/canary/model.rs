@@ -29,15 +29,16 @@ pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query, beside: &Beside) 
     assert_eq!(view.totals, totals(&seen.iter().collect::<Vec<_>>()));
     let matching: Vec<&Vm> = seen.iter().filter(|vm| passes(vm, query, beside)).collect();
     assert_eq!(view.matching as usize, matching.len(), "{query:?}");
+    assert_eq!(view.selected, totals(&matching), "{query:?}");
     let wanted = rows(&matching);
-    if query.view == ViewKind::Map {
+    if query.view() == ViewKind::Map {
         check_map(&Map::unpack(&view.map).unwrap(), &matching, query.by);
     } else if matching.len() <= PAGE_SIZE as usize {
         let shown: BTreeSet<_> = view.vms.iter().map(|vm| row((vm.kind, &vm.namespace, &vm.name))).collect();
         assert_eq!((view.vms.len(), shown), (matching.len(), wanted), "{query:?}");
     }
     assert_eq!(view.vms.len(), view.sparklines.len());
-    if query.view == ViewKind::Table {
+    if query.view() == ViewKind::Table {
         assert_eq!(view.vms.len(), view.activity.len());
     }
     check_facets(view, seen, query, beside);

@@ -3,8 +3,10 @@
 
 use leptos::prelude::*;
 
-use super::icon::{Icon, icon};
-use crate::ui::address;
+use crate::ui::{
+    address,
+    components::icon::{Icon, icon},
+};
 use i18n::{self as names, t, text};
 use model::source::{SourceHealth, SourceId, SourceState};
 
@@ -30,18 +32,18 @@ pub fn notices(sources: &[SourceHealth]) -> impl IntoView + use<> {
     // The last line stands for all sources that have no line of their own.
     let shown = if more > 0 { LINES - 1 } else { LINES };
     let rest = (more > 0).then(|| {
-        let count = t!(notice.more, n = (more + 1) as u32);
+        let count = t!(source_notice.more, n = (more + 1) as u32);
         view! {
             <p class="notice">
                 {icon(Icon::Warn)}
-                <span>{count} " " <a href=address::at("/sources")>{t!(notice.all)}</a></span>
+                <span>{count} " " <a href=address::at("/sources")>{t!(source_notice.all)}</a></span>
             </p>
         }
     });
     let lines: Vec<_> = failing.iter().take(shown).map(|source| notice(source)).collect();
     (!failing.is_empty()).then(|| {
         view! {
-            <aside class="notices" aria-label=t!(notice.label)>
+            <aside class="notices" aria-label=t!(source_notice.label)>
                 {lines}
                 {rest}
             </aside>
@@ -62,11 +64,11 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
             <span>
                 <b>{cost(source.id)}</b>
                 " "
-                {t!(notice.error, source = source.id.code(), error = error)}
+                {t!(source_notice.error, source = source.id.code(), error = error)}
                 " "
                 {fix}
                 <a href=address::at("/sources#") + source.id.code() rel="external">
-                    {t!(notice.how_to_fix)} <span class="vh">" " {t!(notice.about, source = source.id.code())}</span>
+                    {t!(notice.how_to_fix)} <span class="vh">" " {t!(source_notice.about, source = source.id.code())}</span>
                 </a>
             </span>
         </p>
@@ -77,14 +79,14 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
 /// shown.` `None` for a second source: it costs nothing until something is missing.
 fn cost(id: SourceId) -> Option<String> {
     let (figures, costs) = match id {
-        SourceId::PodMetrics => (t!(notice.pod_metrics), t!(notice.last_stands)),
-        SourceId::Kubelet => (t!(notice.kubelet), t!(notice.last_stands)),
-        SourceId::AccessReviews => (t!(notice.access_reviews), t!(notice.rights_end)),
-        SourceId::Wukongs => (t!(notice.wukongs), t!(notice.maybe_old)),
-        SourceId::VirtualMachines => (t!(notice.virtual_machines), t!(notice.maybe_old)),
-        SourceId::Instances => (t!(notice.instances), t!(notice.maybe_old)),
-        SourceId::Pods => (t!(notice.pods), t!(notice.maybe_old)),
-        SourceId::Claims => (t!(notice.claims), t!(notice.maybe_old)),
+        SourceId::PodMetrics => (t!(source_notice.pod_metrics), t!(source_notice.last_stands)),
+        SourceId::Kubelet => (t!(source_notice.kubelet), t!(source_notice.last_stands)),
+        SourceId::AccessReviews => (t!(source_notice.access_reviews), t!(source_notice.rights_end)),
+        SourceId::Wukongs => (t!(source_notice.wukongs), t!(source_notice.maybe_old)),
+        SourceId::VirtualMachines => (t!(source_notice.virtual_machines), t!(source_notice.maybe_old)),
+        SourceId::Instances => (t!(source_notice.instances), t!(source_notice.maybe_old)),
+        SourceId::Pods => (t!(source_notice.pods), t!(source_notice.maybe_old)),
+        SourceId::Claims => (t!(source_notice.claims), t!(source_notice.maybe_old)),
         SourceId::Migrations
         | SourceId::PersistentVolumes
         | SourceId::Nodes
@@ -96,5 +98,5 @@ fn cost(id: SourceId) -> Option<String> {
         | SourceId::Longhorn
         | SourceId::Ceph => return None,
     };
-    Some(t!(notice.cost, figures = figures, costs = costs))
+    Some(t!(source_notice.cost, figures = figures, costs = costs))
 }
