@@ -53,15 +53,15 @@
     if (item || (!target.closest(FIELD) && !stored.get() && single(key))) event.preventDefault();
   });
 
-  // Without the browser's half each of these would load the page again.
-  const alive = () => !find(".live.snapshot");
   let timer;
   const later = (form, pause) => {
     clearTimeout(timer);
-    timer = setTimeout(() => { if (alive() && form.isConnected) form.requestSubmit(); }, pause);
+    timer = setTimeout(() => { if (form.isConnected) form.requestSubmit(); }, pause);
   };
+  // Without the browser's half each pause in typing would load the page again. Enter sends the text then.
+  const alive = () => !find(".live.snapshot");
   addEventListener("input", ({ target, isComposing }) => {
-    if (!isComposing && target.matches?.(".filters [type=search]")) later(target.form, PAUSE);
+    if (!isComposing && alive() && target.matches?.(".filters [type=search]")) later(target.form, PAUSE);
   });
   addEventListener("change", ({ target }) => {
     if (target.matches?.(".filters select")) later(target.form, 0);

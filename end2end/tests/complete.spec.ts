@@ -1,5 +1,5 @@
 // Content that pages have with and without JavaScript. Figures are compared with those of the REST API.
-import { address, card, cards, expect, json, open, test, vms, type Vm } from "./fixtures";
+import { address, apply, card, cards, expect, interactive, json, open, test, vms, type Vm } from "./fixtures";
 import type { Page } from "@playwright/test";
 
 type Stats = { total: number; running: number; stopped: number; error: number; pending: number; totalMemory: string };
@@ -10,7 +10,7 @@ test("the home page shows the allocated memory, with the exact value in its tool
   const lead = page.getByRole("region", { name: "Cluster totals" });
   await expect(lead.getByTitle(stats.totalMemory, { exact: true })).toContainText("allocated");
   const amount = Number.parseFloat(stats.totalMemory).toLocaleString("en", { maximumFractionDigits: 2 });
-  await expect(lead).toContainText(`${amount} Gi allocated`);
+  await expect(lead).toContainText(`${amount} Gi memory allocated`);
   await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
 });
 
@@ -18,7 +18,7 @@ test("a count of a state links to its VMs", async ({ page, demo }) => {
   const stats = await json<Stats>(demo, "/api/stats");
   await page.goto("/");
   const counts = page.getByRole("list", { name: "VMs by state" });
-  await expect(counts.getByRole("link", { name: /^Total/ })).toContainText(String(stats.total));
+  await expect(counts.getByRole("link", { name: /^All VMs/ })).toContainText(String(stats.total));
   await expect(counts.getByRole("link", { name: /^Running/ })).toContainText(String(stats.running));
   await expect(counts.getByRole("link", { name: /^Stopped/ })).toContainText(String(stats.stopped));
   await counts.getByRole("link", { name: /^Stopped/ }).click();
@@ -119,11 +119,12 @@ test("a page has 50 cards, and links to the next and previous page", async ({ pa
 test("the filter form changes the address", async ({ page, demo }) => {
   const vm = pick(await vms(demo), (vm) => vm.status === "Running");
   await page.goto("/");
+  await interactive(page);
   const form = page.locator("form.filters");
   await form.getByRole("searchbox").fill(vm.name);
   await form.getByRole("combobox", { name: "Namespace" }).selectOption(vm.namespace);
   await form.getByRole("combobox", { name: "Sort" }).selectOption({ label: "CPU %" });
-  await form.getByRole("button", { name: "Apply" }).click();
+  await apply(page);
   await expect(page).toHaveURL(new RegExp(`namespace=${vm.namespace}`));
   await expect(page).toHaveURL(/sort=cpu/);
   await expect(card(page, vm)).toHaveCount(1);

@@ -1,6 +1,6 @@
 // Finding VMs: filters, sorting, the table, keyboard shortcuts, downloads. Tests that need no script also run without one.
 import AxeBuilder from "@axe-core/playwright";
-import { address, cards, expect, hydrated, open, horizontalOverflow, test, vms, type Vm } from "./fixtures";
+import { address, apply, cards, expect, horizontalOverflow, hydrated, interactive, open, test, vms, type Vm } from "./fixtures";
 import type { Page } from "@playwright/test";
 
 const form = (page: Page) => page.locator("form.filters");
@@ -90,8 +90,9 @@ test.describe("with and without a script", () => {
     const filter = form(page).getByRole("combobox", { name: "Attention" });
     const count = Number((await filter.locator("option[value='1']").innerText()).replace(/\D/g, ""));
     expect(count).toBeGreaterThan(0);
+    await interactive(page);
     await filter.selectOption("1");
-    await form(page).getByRole("button", { name: "Apply" }).click();
+    await apply(page);
     await expect(page).toHaveURL(/attention=1/);
     await expect(form(page).getByRole("status")).toContainText(`of ${count}`);
     const all = await vms(demo);
@@ -103,11 +104,10 @@ test.describe("with and without a script", () => {
   test("the list sorts by used memory within a namespace", async ({ page, demo }) => {
     const { namespace } = pick(await vms(demo), (vm) => !!vm.metrics);
     await page.goto("/");
-    // A choice that is made while the script starts may be lost: only then would the button not send it.
-    if (await page.evaluate(() => document.documentElement.classList.contains("scripted"))) await hydrated(page);
+    await interactive(page);
     await form(page).getByRole("combobox", { name: "Namespace" }).selectOption(namespace);
     await form(page).getByRole("combobox", { name: "Sort" }).selectOption({ label: "Memory used" });
-    await form(page).getByRole("button", { name: "Apply" }).click();
+    await apply(page);
     await expect(page).toHaveURL(/sort=memory-used/);
     const used = await cards(page).getByRole("meter", { name: "Memory" }).evaluateAll((meters) =>
       meters.map((meter) => Number.parseFloat((meter.getAttribute("aria-valuetext") ?? "").replaceAll(",", ""))));

@@ -85,6 +85,18 @@ export async function open(page: Page, path: string) {
 
 export const hydrated = (page: Page) => expect(freshness(page)).toHaveText(/^live$/i);
 
+export const scripted = (page: Page) => page.evaluate(() => document.documentElement.classList.contains("scripted"));
+
+/** Waits until what is chosen in a form takes effect by itself, in a browser with scripts. */
+export async function interactive(page: Page) {
+  if (await scripted(page)) await hydrated(page);
+}
+
+/** Sends the list's form, which a script sends by itself. */
+export async function apply(page: Page) {
+  if (!await scripted(page)) await page.locator("form.filters").getByRole("button", { name: "Apply" }).click();
+}
+
 /** The notices above the list. */
 export const notices = (page: Page) => page.getByRole("complementary", { name: "Sources with problems" });
 

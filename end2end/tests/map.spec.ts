@@ -1,5 +1,5 @@
 // The map of VMs, and the pages of nodes and namespaces.
-import { expect, json, open, test, vms, type Vm } from "./fixtures";
+import { apply, expect, interactive, json, open, test, vms, type Vm } from "./fixtures";
 
 type Groups = { groups: { name: string | null; total: number; node?: { cpu: { percent: number | null } } }[]; top: { cpu: { name: string }[] } };
 
@@ -36,8 +36,9 @@ test("colour, grouping and filters are in the address", async ({ page, demo }) =
   await expect(page.getByRole("list", { name: /Legend: Memory used/ })).toBeVisible();
   await page.getByRole("navigation", { name: "Group by" }).getByRole("link", { name: "Namespace" }).click();
   await expect(page).toHaveURL(/by=namespace/);
+  await interactive(page);
   await page.locator('form.filters select[name="namespace"]').selectOption(namespace);
-  await page.locator("form.filters").getByRole("button", { name: "Apply" }).click();
+  await apply(page);
   await expect(page).toHaveURL(new RegExp(`namespace=${namespace}`));
   await expect(page).toHaveURL(/color=memory/);
   await expect(page.locator(".map section")).toHaveCount(1);
