@@ -149,7 +149,11 @@ fn total(total: Total) -> impl IntoView {
                 <b>{total.amount.1}</b>
                 {total.amount.2}
             </h3>
-            <p class="share">{of_nodes.map(words::percent)}</p>
+            <p class="share">
+                <b>{of_nodes.map(words::percent)}</b>
+                " "
+                {allocatable}
+            </p>
             <div
                 class=if known { "total" } else { "total unknown" }
                 role=known.then_some("meter")
@@ -169,7 +173,6 @@ fn total(total: Total) -> impl IntoView {
                 </span>
                 {notes}
             </p>
-            <p class="cap">{allocatable}</p>
         </section>
     }
 }

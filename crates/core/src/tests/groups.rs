@@ -10,6 +10,7 @@ use model::{
     groups::{Group, GroupSort, GroupsQuery, Node},
     query::{GroupBy, Order},
     source::SourceState,
+    totals::Capacity,
     vm::Status,
 };
 
@@ -276,4 +277,21 @@ fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
     vm.summary.status = Status::Stopped;
     snapshot.vms = vec![Arc::new(vm)];
     assert!(groups::top(&everything(&snapshot), "").cpu.is_empty(), "a VM that does not run uses nothing");
+}
+
+#[test]
+fn the_capacity_is_that_of_the_nodes_that_have_or_take_vms() {
+    let mut state = state();
+    add_vm(&mut state, "a", "one", 500, GI);
+    let control_plane = Node { takes_vms: false, ..node("control-plane", 8, 64 * GI) };
+    let cordoned = Node { takes_vms: false, ..node("n1", 4, 16 * GI) };
+    let of = |state: &mut ClusterState, name| groups::capacity(&everything(&state.join(NOW)), name);
+    let cores = |cores: u64| Some(cores * 1_000_000_000);
+    assert_eq!(of(&mut state, ""), Capacity::default(), "no node is known");
+    with_nodes(&mut state, vec![control_plane, cordoned, node("n2", 2, 8 * GI)]);
+    assert_eq!(of(&mut state, ""), Capacity { cpu: cores(6), memory: Some(24 * GI) });
+    assert_eq!(of(&mut state, "n2"), Capacity { cpu: cores(2), memory: Some(8 * GI) });
+    assert_eq!(of(&mut state, "gone"), Capacity::default());
+    with_nodes(&mut state, vec![node("n1", 4, 16 * GI), Node { memory: None, ..node("n2", 2, 0) }]);
+    assert_eq!(of(&mut state, ""), Capacity { cpu: cores(6), memory: None }, "a part is not the whole");
 }

@@ -97,7 +97,7 @@ fn column_header(column: Column) -> (&'static str, &'static str, Option<Sort>) {
         Column::Cpu => (t!(figure.cpu), "usage", Some(Sort::Cpu)),
         Column::Memory => (t!(figure.memory), "usage", Some(Sort::Memory)),
         Column::GuestMemory => activity_header(Sort::GuestMemory, "activity guest"),
-        Column::Disk => (t!(figure.disk), "usage", Some(Sort::Disk)),
+        Column::Disk => (t!(figure.disk), "usage disk", Some(Sort::Disk)),
         Column::Network => activity_header(Sort::Network, "activity network"),
         Column::Storage => activity_header(Sort::Storage, "activity storage"),
         Column::Operations => activity_header(Sort::Operations, "activity operations"),
