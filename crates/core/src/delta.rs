@@ -67,6 +67,9 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
 /// Compares two pages of a VM.
 pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
     let Some(frame) = frame_change(&before.frame, &after.frame) else { return Outcome::Other };
+    if before.similar != after.similar {
+        return Outcome::Other;
+    }
     let vm = (before.vm != after.vm).then(|| after.vm.clone());
     let details = (before.details != after.details).then(|| after.details.clone());
     let health = (before.health != after.health).then(|| after.health.clone());

@@ -56,6 +56,7 @@ pub mod scope;
 mod scraped_guests;
 pub mod select;
 mod sharing;
+mod similar;
 mod skew;
 mod source_status;
 mod state;

@@ -21,6 +21,7 @@ use super::{
     outlook::Outlooks,
     problems,
     select::Selection,
+    similar::similar,
 };
 
 /// Returns the home page. `sparklines` and `attention` are left empty for the caller to fill.
@@ -77,6 +78,7 @@ pub fn vm(visible: &Visible, identity: &Identity, namespace: &str, name: &str, n
     let outlooks = Outlooks::of(visible);
     VmView {
         frame: frame(visible, identity, now),
+        similar: if vm.is_none() { similar(visible, namespace, name) } else { Vec::new() },
         vm: vm.map(|vm| Vm { summary: summary(vm, &outlooks), ..vm.clone() }),
         details: vm.map(|vm| details(vm, visible.sources())).unwrap_or_default(),
         health: vm.map(|vm| problems::health(vm, &outlooks.of_vm(vm))).unwrap_or_default(),

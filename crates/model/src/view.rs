@@ -104,6 +104,8 @@ pub struct VmView {
     pub frame: Frame,
     /// `None` if the VM is not known.
     pub vm: Option<Vm>,
+    /// Namespace and name of VMs with a name like that of the VM that is not known, closest first.
+    pub similar: Vec<(String, String)>,
     pub details: VmDetails,
     pub health: VmHealth,
 }

@@ -30,6 +30,16 @@ fn a_vm_page_shows_figures_volumes_networks_and_commands() {
 }
 
 #[test]
+fn a_name_that_is_mistyped_leads_to_those_that_are_close() {
+    let page = render("/vms/shop/db-postgres-00", snapshot(sample::vms(), sample::sources()));
+    assert_eq!(page.status, 404);
+    assert!(page.text().contains("VMs with a similar name: db-postgres-0 payments"), "{}", page.text());
+    assert!(page.html.contains("href=\"/vms/payments/db-postgres-0\""));
+    let far = render("/vms/shop/nothing-like-it", snapshot(sample::vms(), sample::sources()));
+    assert!(!far.text().contains("similar"), "{}", far.text());
+}
+
+#[test]
 fn a_vm_in_error_says_why_and_how_to_check() {
     let all = || snapshot(sample::vms(), sample::sources());
     let card = render("/?q=gpu", all());

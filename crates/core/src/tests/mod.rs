@@ -28,6 +28,7 @@ mod row_limit;
 mod scope;
 mod scraped_guests;
 mod sharing;
+mod similar;
 mod sources;
 mod usage;
 mod view;

@@ -100,7 +100,9 @@ impl LazyRoute for VmRoute {
                 (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, timeline, span)),
                 (_, Shown::NoVm) => {
                     let (namespace, name) = key();
-                    EitherOf4::C(no_vm(namespace, name))
+                    let similar =
+                        feed.view.with(|view| view.as_ref().map(|view| view.similar.clone()));
+                    EitherOf4::C(no_vm(namespace, name, similar.unwrap_or_default()))
                 }
                 (_, Shown::Loading) => EitherOf4::D(loading(feed.connection.failed)),
             }}
