@@ -10,7 +10,7 @@ use std::{
 use http::StatusCode;
 
 use super::{
-    connect::{CredentialError, ProxyError},
+    connect::{CredentialError, ProxyError, TooManyInterim},
     transport::{NoWatch, Silent},
 };
 use crate::k8s::peer_error::PeerError;
@@ -267,12 +267,23 @@ fn known_cause(peer: &Message, error: &(dyn StdError + 'static)) -> Option<(Reas
         return Some(error.describe());
     }
     if let Some(error) = error.downcast_ref::<ProxyError>() {
-        return Some(error.describe());
+        return Some(error.describe(peer()));
     }
-    if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
-        return Some((Reason::Unreachable, msg!(collect.closed, peer = peer())));
+    if error.is::<TooManyInterim>() {
+        return Some((Reason::BadAnswer, msg!(collect.interim, peer = peer())));
+    }
+    if let Some(known) = error.downcast_ref().and_then(|error| http_cause(peer(), error)) {
+        return Some(known);
     }
     io_cause(peer(), error.downcast_ref::<io::Error>()?.kind())
+}
+
+fn http_cause(peer: Message, error: &hyper::Error) -> Option<(Reason, Message)> {
+    match error {
+        _ if error.is_incomplete_message() => Some((Reason::Unreachable, msg!(collect.closed, peer = peer))),
+        _ if error.is_parse_too_large() => Some((Reason::BadAnswer, msg!(collect.large_head, peer = peer))),
+        _ => None,
+    }
 }
 
 fn io_cause(peer: Message, kind: ErrorKind) -> Option<(Reason, Message)> {

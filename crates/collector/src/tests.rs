@@ -42,6 +42,7 @@ mod credentials;
 mod events;
 mod guests;
 mod identity_provider;
+mod interim;
 mod kubelets;
 mod pinned;
 mod polls;

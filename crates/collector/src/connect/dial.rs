@@ -1,52 +1,24 @@
 //! Opens connections to the API server, to kubelets and to virt-handlers: directly or through a proxy, with the current client
 //! certificate.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use base64::prelude::{BASE64_STANDARD, Engine};
-use http::{HeaderValue, Request, Response, Uri, header};
-use hyper::{
-    body::Incoming,
-    rt::{Read, ReadBufCursor, Write},
-};
-use hyper_util::{
-    client::legacy::{
-        Client as HttpClient,
-        connect::{
-            Connected, Connection, HttpConnector,
-            proxy::{SocksV5, Tunnel},
-        },
-    },
-    rt::TokioExecutor,
-};
-use kube::{Config, client::Body};
+use kube::Config;
 use parking_lot::Mutex;
-use pin_project_lite::pin_project;
-use tokio::time::timeout;
-use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower::BoxError;
 
 use super::{
-    CredentialError, ProxyError,
-    tls::{TlsError, https},
+    CredentialError,
+    http_client::{CONNECT_TIMEOUT, Http, HttpConfig},
+    proxy::ProxyHop,
+    tls::{Tls, TlsError},
     user::Identity,
 };
-use crate::config::{Protocol, Proxy};
+use crate::config::Proxy;
 
-/// For TCP, TLS and the proxy together. Short, so that a cluster that comes back is reached again within 10
-/// s.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A kubelet is near: if it does not accept within this time, a firewall is in between, and the API server is
 /// asked.
 const KUBELET_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A service that sends requests with a whole URL.
-pub type Http = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
 
 /// The connections to one server, or to all kubelets. They are replaced when the client certificate changes.
 pub struct Connections {
@@ -101,76 +73,15 @@ impl Connections {
     }
 
     fn make(&self, identity: Option<&Identity>) -> Result<Http, TlsError> {
-        let Some(proxy) = &self.proxy else { return self.pool(identity, tcp(self.tcp_timeout)) };
-        let plain = self.config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP);
-        let http = self.pool(identity, through(proxy, &self.config)?)?;
-        let login = proxy.login().filter(|_| plain && proxy.protocol() != Protocol::Socks);
-        Ok(match login.and_then(|login| basic(&login)) {
-            Some(login) => with_login(http, login),
-            None => http,
-        })
+        let tls = Tls::to_cluster(&self.config, identity)?;
+        let proxy = self.proxy.as_ref().map(|proxy| self.hop(proxy)).transpose()?;
+        let (tcp_timeout, keep_idle) = (self.tcp_timeout, self.keep_idle);
+        Ok(HttpConfig { tls, proxy, tcp_timeout, keep_idle }.client())
     }
 
-    fn pool<C>(&self, identity: Option<&Identity>, connector: C) -> Result<Http, TlsError>
-    where
-        C: Service<Uri> + Clone + Send + Sync + 'static,
-        C::Response: Connection + Read + Write + Send + Unpin + 'static,
-        C::Future: Send + 'static,
-        C::Error: Into<BoxError> + Send,
-    {
-        let connector = https(&self.config, identity, connector)?;
-        let connector = service_fn(move |uri: Uri| {
-            let connector = connector.clone();
-            Box::pin(async move {
-                let connected = timeout(CONNECT_TIMEOUT, connector.oneshot(uri)).await;
-                connected.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
-            })
-        });
-        let mut builder = HttpClient::builder(TokioExecutor::new());
-        if !self.keep_idle {
-            builder.pool_max_idle_per_host(0);
-        }
-        Ok(BoxCloneSyncService::new(ServiceExt::map_err(builder.build::<_, Body>(connector), BoxError::from)))
+    fn hop(&self, proxy: &Proxy) -> Result<ProxyHop, TlsError> {
+        Ok(ProxyHop { proxy: proxy.clone(), tls: Tls::to_cluster(&proxy_config(&self.config), None)? })
     }
-}
-
-fn tcp(timeout: Duration) -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_connect_timeout(Some(timeout));
-    connector
-}
-
-/// Connects to a proxy and through it to the target: by CONNECT or SOCKS; requests without TLS are sent to an
-/// HTTP proxy itself, which forwards them.
-fn through(
-    proxy: &Proxy,
-    cluster: &Config,
-) -> Result<
-    impl Service<
-        Uri,
-        Response: Connection + Read + Write + Send + Unpin + 'static,
-        Future: Send + 'static,
-        Error = ProxyError,
-    >
-    + Clone
-    + Send
-    + Sync
-    + 'static
-    + use<>,
-    TlsError,
-> {
-    let to_proxy = https(&proxy_config(cluster), None, tcp(CONNECT_TIMEOUT))?;
-    let proxy = Arc::new(proxy.clone());
-    Ok(service_fn(move |target: Uri| {
-        let (proxy, to_proxy) = (proxy.clone(), to_proxy.clone());
-        Box::pin(async move {
-            let stream = to_proxy.oneshot(first_hop(&proxy)?).await.map_err(ProxyError::Unreachable)?;
-            let forwards = proxy.protocol() != Protocol::Socks && target.scheme_str() == Some("http");
-            let stream = if forwards { stream } else { open_tunnel(&proxy, stream, target).await? };
-            Ok(Hop { stream, forwards })
-        })
-    }))
 }
 
 /// The config that verifies a proxy's own certificate: with the cluster's authorities, as in kubectl, and the
@@ -184,111 +95,4 @@ fn proxy_config(cluster: &Config) -> Config {
         authorities.extend(system.into_iter().map(|certificate| certificate.to_vec()));
     }
     config
-}
-
-fn first_hop(proxy: &Proxy) -> Result<Uri, ProxyError> {
-    let scheme = if proxy.protocol() == Protocol::Https { "https" } else { "http" };
-    let uri = format!("{scheme}://{}", proxy.authority()).parse();
-    uri.map_err(|error: http::uri::InvalidUri| ProxyError::Unreachable(error.into()))
-}
-
-/// Asks the proxy at the other end of `stream` to connect it to the target.
-async fn open_tunnel<T>(proxy: &Proxy, stream: T, target: Uri) -> Result<T, ProxyError>
-where
-    T: Read + Write + Send + Unpin + 'static,
-{
-    let mut stream = Some(stream);
-    let connected = service_fn(move |_: Uri| {
-        std::future::ready(stream.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
-    });
-    let address: Uri = first_hop(proxy)?;
-    if proxy.protocol() == Protocol::Socks {
-        let mut socks = SocksV5::new(address, connected);
-        if let Some((user, password)) = proxy.login() {
-            socks = socks.with_auth(user, password);
-        }
-        return socks.call(target).await.map_err(|error| refusal(error, "credentials"));
-    }
-    let mut tunnel = Tunnel::new(address, connected);
-    if let Some(login) = proxy.login().and_then(|login| basic(&login)) {
-        tunnel = tunnel.with_auth(login);
-    }
-    tunnel.call(target).await.map_err(|error| refusal(error, "authorization required"))
-}
-
-/// Classifies a refusal by its text, since hyper-util's error types have no public names.
-fn refusal(error: impl std::error::Error + Send + Sync + 'static, login: &str) -> ProxyError {
-    let words = error.to_string();
-    if words.contains(login) || words.contains("user/pass") {
-        return ProxyError::Login;
-    }
-    ProxyError::Refused(error.into())
-}
-
-fn basic((user, password): &(String, String)) -> Option<HeaderValue> {
-    let mut value =
-        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
-            .ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// Adds the proxy's login to requests that the proxy forwards itself.
-fn with_login(http: Http, login: HeaderValue) -> Http {
-    BoxCloneSyncService::new(http.map_request(move |mut request: Request<Body>| {
-        request.headers_mut().insert(header::PROXY_AUTHORIZATION, login.clone());
-        request
-    }))
-}
-
-pin_project! {
-    /// A connection through a proxy.
-    struct Hop<T> {
-        #[pin]
-        stream: T,
-        // Whether requests carry the whole URL, because the proxy forwards each of them.
-        forwards: bool,
-    }
-}
-
-impl<T: Connection> Connection for Hop<T> {
-    fn connected(&self) -> Connected {
-        self.stream.connected().proxy(self.forwards)
-    }
-}
-
-impl<T: Read> Read for Hop<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.project().stream.poll_read(cx, buffer)
-    }
-}
-
-impl<T: Write> Write for Hop<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.project().stream.poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().stream.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().stream.poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.project().stream.poll_write_vectored(cx, bytes)
-    }
 }

@@ -158,24 +158,24 @@ impl CredentialError {
     }
 }
 
-/// Why a proxy did not connect to the API server.
+/// Why a proxy did not connect to the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     #[error("the proxy cannot be reached")]
     Unreachable(#[source] tower::BoxError),
     #[error("the proxy requires a user and a password")]
     Login,
-    #[error("the proxy refuses to connect to the API server")]
+    #[error("the proxy refuses to connect to the server")]
     Refused(#[source] tower::BoxError),
 }
 
 impl ProxyError {
-    /// The reason and the text for readers of pages.
-    pub fn describe(&self) -> (Reason, Message) {
+    /// The reason and the text for readers of pages; `peer` is the server behind the proxy.
+    pub fn describe(&self, peer: Message) -> (Reason, Message) {
         let words = match self {
-            Self::Unreachable(_) => msg!(collect.proxy_unreachable),
-            Self::Login => msg!(collect.proxy_login),
-            Self::Refused(_) => msg!(collect.proxy_refuses),
+            Self::Unreachable(_) => msg!(collect.proxy_unreachable, peer = peer),
+            Self::Login => msg!(collect.proxy_login, peer = peer),
+            Self::Refused(_) => msg!(collect.proxy_refuses, peer = peer),
         };
         (Reason::Unreachable, words)
     }

@@ -12,8 +12,12 @@ mod authenticate;
 mod credentials;
 mod dial;
 mod error;
+mod http_client;
+mod interim;
 mod kubeconfig;
+mod link;
 mod plugin;
+mod proxy;
 mod target;
 mod tls;
 mod user;
@@ -25,6 +29,7 @@ pub use self::{
     credentials::Credentials,
     dial::Connections,
     error::{ConnectError, CredentialError, ProxyError},
+    interim::TooManyInterim,
     kubeconfig::KubeconfigLocation,
     target::{Summary, Target, find, of_kubeconfig},
     tls::TlsError,

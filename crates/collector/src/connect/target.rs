@@ -192,19 +192,12 @@ fn config(context: &Context, url: &Url) -> Result<Config, ConnectError> {
     Ok(config)
 }
 
-/// Converts the address and always gives it a port: hyper's SOCKS and CONNECT clients use port 443 for an
-/// address without one, which is wrong without TLS.
+/// Converts the address, without user and password.
 fn uri(url: &Url, cluster: &str) -> Result<Uri, ConnectError> {
     let refuse = || ConnectError::Server { cluster: cluster.to_owned() };
     let mut plain = url.clone();
     plain.set_username("").and_then(|()| plain.set_password(None)).map_err(|()| refuse())?;
-    let uri: Uri = plain.as_str().parse().map_err(|_| refuse())?;
-    if url.scheme() == "https" || uri.port().is_some() {
-        return Ok(uri);
-    }
-    let authority = format!("{}:80", uri.host().unwrap_or_default());
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    Uri::builder().scheme("http").authority(authority).path_and_query(path).build().map_err(|_| refuse())
+    plain.as_str().parse().map_err(|_| refuse())
 }
 
 fn certificates(

@@ -1,4 +1,4 @@
-//! TLS to API servers, kubelets and proxies: as strict as client-go's, and no stricter.
+//! TLS below HTTP; and that to API servers, kubelets and their proxies: as strict as client-go's, and no stricter.
 //!
 //! kube's own TLS refuses what kubectl accepts: a client certificate of X.509 version 1, which rustls does
 //! not read and MicroK8s 1.34 creates (canonical/microk8s#5447, rustls/rustls#2364); a server's own
@@ -30,26 +30,33 @@ pub enum TlsError {
     Kube(#[from] kube::Error),
 }
 
-/// Returns a connector that speaks TLS as configured, and presents this certificate to a server that asks for
-/// one.
-pub fn https<C>(
-    config: &Config,
-    identity: Option<&Identity>,
-    connector: C,
-) -> Result<HttpsConnector<C>, TlsError> {
-    let mut tls = client_config(config)?;
-    if let Some(identity) = identity {
-        tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.certified_key()?));
-    }
-    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-    let builder = match config.tls_server_name.clone() {
-        Some(name) => {
-            let name = ServerName::try_from(name).map_err(|_| TlsError::ServerName)?;
-            builder.with_server_name_resolver(FixedServerNameResolver::new(name))
+/// TLS to servers: what is trusted, and which certificate is presented to a server that asks for one.
+pub struct Tls {
+    config: ClientConfig,
+    /// The name that a server's certificate must have. `None`: the host of the URL.
+    server_name: Option<ServerName<'static>>,
+}
+
+impl Tls {
+    /// TLS as configured for a cluster.
+    pub fn to_cluster(config: &Config, identity: Option<&Identity>) -> Result<Self, TlsError> {
+        let mut tls = client_config(config)?;
+        if let Some(identity) = identity {
+            tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.certified_key()?));
         }
-        None => builder,
-    };
-    Ok(builder.enable_http1().wrap_connector(connector))
+        let server_name = config.tls_server_name.clone().map(ServerName::try_from).transpose();
+        Ok(Self { config: tls, server_name: server_name.map_err(|_| TlsError::ServerName)? })
+    }
+
+    /// Returns a connector that speaks TLS on the connections of this one, if the URL asks for it.
+    pub fn https<C>(self, connector: C) -> HttpsConnector<C> {
+        let builder = HttpsConnectorBuilder::new().with_tls_config(self.config).https_or_http();
+        let builder = match self.server_name {
+            Some(name) => builder.with_server_name_resolver(FixedServerNameResolver::new(name)),
+            None => builder,
+        };
+        builder.enable_http1().wrap_connector(connector)
+    }
 }
 
 /// The TLS configuration. It is kube's own if there are no authorities to verify with: then the system's

@@ -41,8 +41,8 @@ async fn an_address_is_read_as_kubectl_reads_it() {
         ("server: '10.0.0.1:6443', insecure-skip-tls-verify: true", "https://10.0.0.1:6443/"),
         ("server: 'api.example.org', insecure-skip-tls-verify: true", "https://api.example.org/"),
         ("server: 'localhost:8080'", "http://localhost:8080/"),
-        ("server: 'http://localhost'", "http://localhost:80/"),
-        ("server: 'http://[::1]/prefix'", "http://[::1]:80/prefix"),
+        ("server: 'http://localhost'", "http://localhost/"),
+        ("server: 'http://[::1]/prefix'", "http://[::1]/prefix"),
         ("server: 'https://bücher.example'", "https://xn--bcher-kva.example/"),
     ] {
         assert_eq!(target(cluster, ca).unwrap().config.cluster_url.to_string(), want, "{cluster}");

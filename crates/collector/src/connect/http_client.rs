@@ -1,0 +1,97 @@
+//! The HTTP client of the cluster's peers: HTTP/1.1, directly or through a proxy. It limits what a server may send before the
+//! body of its answer; how much is read of a body is limited where it is read.
+
+use std::{io, time::Duration};
+
+use http::{Request, Response, Uri};
+use hyper::{
+    body::Incoming,
+    rt::{Read, Write},
+};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{Connection, HttpConnector},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::client::Body;
+use tokio::time::timeout;
+use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
+
+use super::{
+    interim::limit_interim,
+    link::Link,
+    proxy::{ProxyHop, through, with_login},
+    tls::Tls,
+};
+
+/// For TCP, TLS and the proxy together. Short, so that a cluster that comes back is reached again within 10
+/// s.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of the largest head of an answer, and of what is read of a connection at once; hyper may double it, by the
+/// capacity of its buffer. Proxies such as Envoy accept no more than 60 KiB.
+const LARGEST_HEAD: usize = 64 << 10;
+/// A connection whose other end is gone, as behind a NAT that forgot it, fails after three probes.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// A service that sends requests with a whole URL.
+pub type Http = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
+
+/// How a client connects to its servers.
+pub struct HttpConfig {
+    pub tls: Tls,
+    /// `None` means direct connections, whatever the environment says.
+    pub proxy: Option<ProxyHop>,
+    /// For TCP alone, if there is no proxy.
+    pub tcp_timeout: Duration,
+    /// Whether connections are kept for further requests.
+    pub keep_idle: bool,
+}
+
+impl HttpConfig {
+    pub fn client(self) -> Http {
+        let Self { tls, proxy, tcp_timeout, keep_idle } = self;
+        let Some(hop) = proxy else {
+            return pool(tls, tcp(tcp_timeout).map_response(Link::to_server), keep_idle);
+        };
+        let proxy = hop.proxy.clone();
+        with_login(pool(tls, through(hop), keep_idle), &proxy)
+    }
+}
+
+fn pool<C>(tls: Tls, connector: C, keep_idle: bool) -> Http
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError> + Send,
+{
+    let connector = tls.https(connector);
+    let connector = service_fn(move |uri: Uri| {
+        let connector = connector.clone();
+        Box::pin(async move {
+            let connected = timeout(CONNECT_TIMEOUT, connector.oneshot(uri)).await;
+            connected.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        })
+    });
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).http1_max_buf_size(LARGEST_HEAD);
+    if !keep_idle {
+        builder.pool_max_idle_per_host(0);
+    }
+    let client = builder.build::<_, Body>(connector).map_err(BoxError::from);
+    BoxCloneSyncService::new(client.map_request(limit_interim::<Body>))
+}
+
+/// Connects by TCP, to what the host of the URL resolves to.
+pub fn tcp(timeout: Duration) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(timeout));
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(KEEPALIVE));
+    connector.set_keepalive_interval(Some(KEEPALIVE));
+    connector.set_keepalive_retries(Some(3));
+    connector
+}
