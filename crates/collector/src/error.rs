@@ -134,7 +134,7 @@ pub enum Failure {
     TooMany(usize),
     /// The answer is not in the expected form.
     Undecodable,
-    /// The name to ask for is not valid, so no request was sent.
+    /// The name to ask for, or something else of the request, is not valid, so that it was not sent.
     BadName,
     /// All or part of the work was not done, for a reason that is already known.
     Own(SourceError),
@@ -206,6 +206,12 @@ impl Failure {
     /// Whether the API server itself could not be reached, whatever was requested.
     pub fn is_transport(&self) -> bool {
         matches!(self, Self::Transport(_))
+    }
+}
+
+impl From<http::Error> for Failure {
+    fn from(_: http::Error) -> Self {
+        Self::BadName
     }
 }
 

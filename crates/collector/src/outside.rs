@@ -4,6 +4,7 @@
 mod session;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::{
     path::{Path, PathBuf},
@@ -11,18 +12,19 @@ use std::{
 };
 
 use http::{StatusCode, Uri};
-use reqwest::{Client, Url, redirect};
 use rustls::CertificateError;
+use url::Url;
 
 pub use self::session::{FetchOutcome, Reply, Session};
 use super::{
     addresses::without_addresses,
     budget::Budget,
+    connect::{CONNECT_TIMEOUT, Http, HttpConfig, ProxyHop},
     error::{Failure, late, peer_error, source_error, tls_error, useless},
     pinned,
 };
 use crate::{
-    config::{Protocol, Proxy, ProxyRules},
+    config::{Proxy, ProxyRules},
     k8s::peer_error::PeerError,
 };
 use i18n::msg;
@@ -32,8 +34,6 @@ use model::{
 };
 use wukong_core::observation::SourceError;
 
-/// For the TCP and TLS handshakes together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The command that creates a certificate that can be verified.
 const NEW_CERTIFICATE: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=HOST -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:HOST -keyout key.pem -out certificate.pem";
 
@@ -51,7 +51,7 @@ pub struct Site {
     proxy: Option<Proxy>,
     limits: SiteLimits,
     /// The client, and the content of the CA file that it was made with.
-    client: Option<(Option<Vec<u8>>, Client)>,
+    client: Option<(Option<Vec<u8>>, Http)>,
 }
 
 /// The limits for answers of a site.
@@ -90,11 +90,11 @@ impl Site {
     /// Opens a session. Fails if the URL is not valid, or the CA file cannot be read or holds no certificate.
     pub async fn open(&mut self) -> Result<Session, Failure> {
         let base = Url::parse(&self.url.to_string()).map_err(|_| Failure::BadName)?;
-        let client = self.client().await?;
-        Ok(Session { client, base, limits: self.limits.clone() })
+        let http = self.client().await?;
+        Ok(Session { http, base, limits: self.limits.clone() })
     }
 
-    async fn client(&mut self) -> Result<Client, Failure> {
+    async fn client(&mut self) -> Result<Http, Failure> {
         let file = msg!(collect.ca_file, peer = self.name, flag = self.ca_flag.clone());
         let pem = match &self.ca {
             Some(path) => Some(read(path, &file).await?),
@@ -170,35 +170,16 @@ impl Site {
     }
 }
 
-/// Builds a client; `None` if the CA file holds no certificate. Without a CA file, the system's authorities
-/// are trusted and the built-in ones, since a container image may have none.
-fn build(ca: Option<&[u8]>, proxy: Option<&Proxy>) -> Option<Client> {
-    let mut builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .user_agent(concat!("wukong-dashboard/", env!("CARGO_PKG_VERSION")))
-        // No compression: a small answer that decompresses to a large one takes as much memory.
-        .no_gzip()
-        .no_brotli()
-        .use_rustls_tls()
-        // The proxy is chosen above, not by reqwest's own rules.
-        .no_proxy();
-    if let Some(proxy) = proxy {
-        builder = builder.proxy(to_reqwest(proxy)?);
-    }
-    if let Some(ca) = ca {
-        builder = builder.use_preconfigured_tls(pinned::config(ca)?);
-    }
-    builder.build().ok()
-}
-
-fn to_reqwest(proxy: &Proxy) -> Option<reqwest::Proxy> {
-    let made = reqwest::Proxy::all(proxy.url().clone()).ok()?;
-    Some(match proxy.login() {
-        // A SOCKS proxy's login is part of its address.
-        Some((user, password)) if proxy.protocol() != Protocol::Socks => made.basic_auth(&user, &password),
-        _ => made,
-    })
+/// Builds a client; `None` if the CA file holds no certificate. It follows no redirects, and asks for no compression: a
+/// small answer that decompresses to a large one takes as much memory.
+fn build(ca: Option<&[u8]>, proxy: Option<&Proxy>) -> Option<Http> {
+    let hop = |proxy: &Proxy| Some(ProxyHop { proxy: proxy.clone(), tls: trust::of_proxy(ca)?.into() });
+    let proxy = match proxy {
+        Some(proxy) => Some(hop(proxy)?),
+        None => None,
+    };
+    let tls = trust::of_site(ca)?.into();
+    Some(HttpConfig { tls, proxy, tcp_timeout: CONNECT_TIMEOUT, keep_idle: true }.client())
 }
 
 /// Describes an error status, followed by what the peer says in one line; but not for refused credentials,

@@ -34,7 +34,8 @@ pub fn config(pem: &[u8]) -> Option<ClientConfig> {
     PinningVerifier::new(certificates(pem)?, Names::Ignored)?.client_config().ok()
 }
 
-fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+/// The certificates of a file; `None` if one of them is not in PEM format.
+pub fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()
 }
 

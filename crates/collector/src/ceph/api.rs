@@ -1,6 +1,9 @@
 //! Client of the ceph-mgr dashboard's REST API, used by the Ceph source. Each endpoint has its own version
 //! and answers 415 to any other.
 
+use http::{Request, header::ACCEPT};
+use url::Url;
+
 use super::login::Login;
 use crate::{
     error::Failure,
@@ -71,7 +74,7 @@ impl<'a> Api<'a> {
     /// `names_it` tells whether an error text says that of the requested thing rather than of another one.
     async fn get(
         &mut self,
-        url: reqwest::Url,
+        url: Url,
         version: &str,
         names_it: fn(&str) -> bool,
     ) -> Result<Option<Reply>, Failure> {
@@ -91,9 +94,10 @@ impl<'a> Api<'a> {
         }
     }
 
-    async fn send(&self, url: &reqwest::Url, version: &str) -> Result<Reply, Failure> {
-        let request = self.session.get(url.clone()).header(http::header::ACCEPT, version);
-        self.session.send(self.login.sign(request)).await
+    async fn send(&self, url: &Url, version: &str) -> Result<Reply, Failure> {
+        let mut request = Request::get(url.as_str()).header(ACCEPT, version).body(Vec::new())?;
+        self.login.sign(&mut request)?;
+        self.session.send(request).await
     }
 }
 

@@ -6,8 +6,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use http::header::ACCEPT;
-use reqwest::RequestBuilder;
+use http::{
+    HeaderValue, Request,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -50,11 +52,13 @@ impl Login {
     }
 
     /// Adds the token to a request, if there is one.
-    pub fn sign(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+    pub fn sign(&self, request: &mut Request<Vec<u8>>) -> Result<(), http::Error> {
+        if let Some(token) = &self.token {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
         }
+        Ok(())
     }
 
     /// Drops the token if the failure is a 401.
@@ -90,7 +94,10 @@ impl Login {
 
 async fn post(session: &Session, credentials: &Credentials) -> Result<String, Failure> {
     let body = serde_json::json!({"username": credentials.user, "password": credentials.password});
-    let request = session.post(session.url(&["api", "auth"])).header(ACCEPT, V1).json(&body);
+    let request = Request::post(session.url(&["api", "auth"]).as_str())
+        .header(ACCEPT, V1)
+        .header(CONTENT_TYPE, "application/json")
+        .body(body.to_string().into_bytes())?;
     let reply = session.send(request).await?;
     reply.decode(token).await
 }

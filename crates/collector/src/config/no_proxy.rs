@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use reqwest::Url;
+use url::Url;
 
 /// The hosts that are reached without a proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

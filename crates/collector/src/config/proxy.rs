@@ -7,7 +7,7 @@
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
+use url::Url;
 
 use super::no_proxy::NoProxy;
 
@@ -94,11 +94,6 @@ impl Proxy {
         let (user, password) = (self.url.username(), self.url.password());
         let given = !user.is_empty() || password.is_some();
         given.then(|| (decode(user), decode(password.unwrap_or_default())))
-    }
-
-    /// The whole URL, including user and password.
-    pub fn url(&self) -> &Url {
-        &self.url
     }
 
     /// Whether the proxy runs on this machine.

@@ -1,4 +1,4 @@
-//! The HTTP client of the cluster's peers: HTTP/1.1, directly or through a proxy. It limits what a server may send before the
+//! The HTTP client of every peer: HTTP/1.1, directly or through a proxy. It limits what a server may send before the
 //! body of its answer; how much is read of a body is limited where it is read.
 
 use std::{io, time::Duration};

@@ -14,8 +14,8 @@ use kube::{
     config::{AuthInfo, Cluster},
 };
 use parking_lot::Mutex;
-use reqwest::Url;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+use url::Url;
 
 use super::{
     ConnectError, CredentialError,

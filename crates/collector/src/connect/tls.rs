@@ -37,6 +37,12 @@ pub struct Tls {
     server_name: Option<ServerName<'static>>,
 }
 
+impl From<ClientConfig> for Tls {
+    fn from(config: ClientConfig) -> Self {
+        Self { config, server_name: None }
+    }
+}
+
 impl Tls {
     /// TLS as configured for a cluster.
     pub fn to_cluster(config: &Config, identity: Option<&Identity>) -> Result<Self, TlsError> {

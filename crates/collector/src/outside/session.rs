@@ -1,13 +1,19 @@
 //! Requests to one site, and the reading of their answers.
 
 use bytes::BytesMut;
-use http::{HeaderMap, Request};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use kube::client::Body;
 use tokio::time::{Instant, timeout};
+use tower::ServiceExt;
+use url::Url;
 
 use super::SiteLimits;
 use crate::{
     budget::Lease,
+    connect::Http,
     error::Failure,
     k8s::peer_error::PeerError,
     poll::{AnswerBytes, append_bounded, decode_and_hold, decode_apart, retry_after},
@@ -15,11 +21,13 @@ use crate::{
 
 /// Bytes that are read of an error. VictoriaMetrics repeats a query of up to 5 KiB twice in an error.
 const ERROR_BODY: usize = 16 << 10;
+/// What the program calls itself.
+const USER_AGENT: &str = concat!("wukong-dashboard/", env!("CARGO_PKG_VERSION"));
 
 /// A connection to a site for the length of one round.
 #[derive(Clone)]
 pub struct Session {
-    pub(super) client: Client,
+    pub(super) http: Http,
     pub(super) base: Url,
     pub(super) limits: SiteLimits,
 }
@@ -47,18 +55,8 @@ impl Session {
         url
     }
 
-    /// Begins a GET request.
-    pub fn get(&self, url: Url) -> RequestBuilder {
-        self.client.get(url)
-    }
-
-    /// Begins a POST request.
-    pub fn post(&self, url: Url) -> RequestBuilder {
-        self.client.post(url)
-    }
-
     /// Sends a request without retries. Fails if the answer is larger than the limit.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+    pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Reply, Failure> {
         match self.fetch(request, false).await? {
             FetchOutcome::Whole(reply) => Ok(reply),
             FetchOutcome::Start(_) => Err(Failure::TooLarge(self.limits.limit)),
@@ -67,7 +65,7 @@ impl Session {
 
     /// Sends a request without retries. If `start` is set, an answer that is too large is a success with its
     /// start.
-    pub async fn fetch(&self, request: RequestBuilder, start: bool) -> Result<FetchOutcome, Failure> {
+    pub async fn fetch(&self, request: Request<Vec<u8>>, start: bool) -> Result<FetchOutcome, Failure> {
         let (started, deadline) = (Instant::now(), self.limits.deadline);
         let fetched = timeout(deadline, self.receive(request, start)).await;
         let fetched = fetched.unwrap_or(Err(Failure::Late(deadline)));
@@ -77,21 +75,18 @@ impl Session {
 
     /// Sends a request without retries, and returns the answer whatever its status: for peers whose errors say
     /// what is wrong in a form of their own. Fails if the answer is larger than the limit.
-    pub async fn exchange(&self, request: Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, Failure> {
+    pub async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
         let deadline = self.limits.deadline;
         let exchanged = timeout(deadline, self.receive_any(request)).await;
         exchanged.unwrap_or(Err(Failure::Late(deadline)))
     }
 
-    async fn receive_any(&self, request: Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, Failure> {
-        let request = request.try_into().map_err(transport)?;
-        let response = self.client.execute(request).await.map_err(transport)?;
-        let mut answer = http::Response::new(Vec::new());
-        *answer.status_mut() = response.status();
-        *answer.headers_mut() = response.headers().clone();
+    async fn receive_any(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
+        let (head, body) = self.response(request).await?.into_parts();
         let (mut bytes, mut lease) = (BytesMut::new(), self.limits.budget.lease());
-        read_bounded(response, &mut bytes, self.limits.limit, &mut lease).await?;
-        *answer.body_mut() = bytes.to_vec();
+        read_bounded(body, &mut bytes, self.limits.limit, &mut lease).await?;
+        let mut answer = Response::new(bytes.to_vec());
+        (*answer.status_mut(), *answer.headers_mut()) = (head.status, head.headers);
         Ok(answer)
     }
 
@@ -100,21 +95,20 @@ impl Session {
         self.limits.limit
     }
 
-    async fn receive(&self, request: RequestBuilder, start: bool) -> Result<FetchOutcome, Failure> {
-        let mut response = request.send().await.map_err(transport)?;
-        let code = response.status();
+    async fn receive(&self, request: Request<Vec<u8>>, start: bool) -> Result<FetchOutcome, Failure> {
+        let (head, body) = self.response(request).await?.into_parts();
+        let (code, headers) = (head.status, head.headers);
         if !code.is_success() {
-            let retry_after = retry_after(response.headers());
-            let says = PeerError::read(&read_start(response).await);
+            let retry_after = retry_after(&headers);
+            let says = PeerError::read(&read_start(body).await);
             return Err(Failure::Refused { code, retry_after, says });
         }
-        let headers = std::mem::take(response.headers_mut());
         let limit = self.limits.limit;
-        if !start && response.content_length().is_some_and(|length| length > limit as u64) {
+        if !start && body.size_hint().exact().is_some_and(|length| length > limit as u64) {
             return Err(Failure::TooLarge(limit));
         }
         let (mut bytes, mut lease) = (BytesMut::new(), self.limits.budget.lease());
-        let read = read_bounded(response, &mut bytes, limit, &mut lease).await;
+        let read = read_bounded(body, &mut bytes, limit, &mut lease).await;
         let answer = AnswerBytes { bytes: bytes.freeze(), lease };
         match read {
             Ok(()) => Ok(FetchOutcome::Whole(Reply { headers, answer })),
@@ -122,16 +116,27 @@ impl Session {
             Err(failure) => Err(failure),
         }
     }
+
+    /// Sends a request. What begins an answer is bounded by the client (`connect`).
+    async fn response(&self, request: Request<Vec<u8>>) -> Result<Response<Incoming>, Failure> {
+        let mut request = request.map(Body::from);
+        for (name, value) in [(header::USER_AGENT, USER_AGENT), (header::ACCEPT, "*/*")] {
+            request.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        self.http.clone().oneshot(request).await.map_err(Failure::Transport)
+    }
 }
 
 /// Reads up to `limit` bytes. Fails if there is more; `bytes` then holds the start.
 async fn read_bounded(
-    mut response: Response,
+    mut body: Incoming,
     bytes: &mut BytesMut,
     limit: usize,
     lease: &mut Lease,
 ) -> Result<(), Failure> {
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::Transport(error.into()))?;
+        let Ok(chunk) = frame.into_data() else { continue };
         if let Err(failure) = append_bounded(bytes, &chunk, limit, lease).await {
             // The part that still fits belongs to the start.
             let room = limit.saturating_sub(bytes.len()).min(chunk.len());
@@ -143,9 +148,10 @@ async fn read_bounded(
 }
 
 /// Reads the start of an error's body, as far as it arrives in time: the caller sets the deadline.
-async fn read_start(mut response: Response) -> Vec<u8> {
+async fn read_start(mut body: Incoming) -> Vec<u8> {
     let mut start = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(chunk) = frame.into_data() else { continue };
         let room = ERROR_BODY - start.len();
         start.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if start.len() == ERROR_BODY {
@@ -153,11 +159,6 @@ async fn read_start(mut response: Response) -> Vec<u8> {
         }
     }
     start
-}
-
-/// Converts a transport error without its URL, which only the configuration should show.
-fn transport(error: reqwest::Error) -> Failure {
-    Failure::Transport(error.without_url().into())
 }
 
 impl Reply {

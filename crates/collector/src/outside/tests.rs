@@ -6,9 +6,9 @@ use i18n::Render;
 use i18n::key;
 
 fn session(base: &str) -> Session {
-    let client = build(None, None).unwrap();
+    let http = build(None, None).unwrap();
     let limits = SiteLimits { deadline: CONNECT_TIMEOUT, limit: 1, budget: Budget::new(&[]) };
-    Session { client, base: base.parse().unwrap(), limits }
+    Session { http, base: base.parse().unwrap(), limits }
 }
 
 #[test]

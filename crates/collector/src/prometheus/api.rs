@@ -7,8 +7,8 @@ use std::sync::{
 };
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use reqwest::Url;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use url::Url;
 
 use super::{identity::Scope, oversized::OversizedNamespaces};
 use crate::{
@@ -122,9 +122,9 @@ impl Api {
     pub async fn fetch(&self, url: Url, query: &str, start: bool) -> Result<FetchOutcome, Failure> {
         // Another query may set `plain` meanwhile, so the way in which this one was sent is remembered.
         let with_timeout = !self.plain.is_set();
-        let mut fetched = self.session.fetch(self.request(&url, query, with_timeout), start).await;
+        let mut fetched = self.session.fetch(self.request(&url, query, with_timeout)?, start).await;
         if with_timeout && fetched.as_ref().is_err_and(is_unknown_parameter) {
-            fetched = self.session.fetch(self.request(&url, query, false), start).await;
+            fetched = self.session.fetch(self.request(&url, query, false)?, start).await;
             if fetched.is_ok() {
                 self.plain.set();
             }
@@ -133,23 +133,21 @@ impl Api {
     }
 
     /// The request for a query; a query that is too long for a URL is sent as a form.
-    fn request(&self, url: &Url, query: &str, with_timeout: bool) -> reqwest::RequestBuilder {
+    fn request(&self, url: &Url, query: &str, with_timeout: bool) -> Result<Request<Vec<u8>>, http::Error> {
         let timeout = with_timeout.then_some(("timeout", self.timeout.as_str()));
         let mut url = url.clone();
-        if query.len() <= LONGEST_ADDRESS {
-            url.query_pairs_mut().append_pair("query", query).extend_pairs(timeout);
-            return self.session.get(url).headers(self.headers.clone());
-        }
-        let mut form = Url::parse("form:").unwrap_or_else(|_| url.clone());
-        form.query_pairs_mut()
-            .clear()
-            .extend_pairs(url.query_pairs())
-            .append_pair("query", query)
-            .extend_pairs(timeout);
-        let body = form.query().unwrap_or_default().to_owned();
-        url.set_query(None);
-        let kind = (header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.session.post(url).headers(self.headers.clone()).header(kind.0, kind.1).body(body)
+        url.query_pairs_mut().append_pair("query", query).extend_pairs(timeout);
+        let mut request = if query.len() <= LONGEST_ADDRESS {
+            Request::get(url.as_str()).body(Vec::new())?
+        } else {
+            // A query of a URL is written as a form is.
+            let form = url.query().unwrap_or_default().as_bytes().to_vec();
+            url.set_query(None);
+            let request = Request::post(url.as_str());
+            request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)?
+        };
+        request.headers_mut().extend(self.headers.clone());
+        Ok(request)
     }
 }
 

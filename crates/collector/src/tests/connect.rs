@@ -8,9 +8,12 @@ use super::{
     *,
 };
 use crate::{
+    budget::Budget,
     client::{Cluster, ConnectError, connect},
     config::{KubeletAccess, KubeletConfig, KubernetesConfig, PrometheusConfig, ProxyRules},
+    outside::{Site, SiteLimits},
 };
+use i18n::key;
 
 const LOGIN: ProxyBehavior = ProxyBehavior { login: true, refuses: false, hangs: false };
 const REFUSES: ProxyBehavior = ProxyBehavior { refuses: true, login: false, hangs: false };
@@ -250,12 +253,35 @@ async fn requests_to_prometheus_use_a_proxy_and_those_to_kubelets_never() {
 #[tokio::test]
 async fn prometheus_is_reached_through_a_proxy_that_requires_a_login() {
     let server = Server::start(|request, _| quiet(request));
-    for (proxy, scheme) in
-        [(ProxyServer::http(LOGIN).await, "http"), (ProxyServer::socks(LOGIN).await, "socks5")]
-    {
+    for (proxy, scheme, url, target) in [
+        (ProxyServer::http(LOGIN).await, "http", "http://prometheus.invalid:9090", "prometheus.invalid:9090"),
+        (
+            ProxyServer::https(LOGIN).await,
+            "https",
+            "http://prometheus.invalid",
+            "GET http://prometheus.invalid/",
+        ),
+        (
+            ProxyServer::https(LOGIN).await,
+            "https",
+            "https://prometheus.invalid",
+            "CONNECT prometheus.invalid:443",
+        ),
+        (
+            ProxyServer::socks(LOGIN).await,
+            "socks5",
+            "http://prometheus.invalid:9090",
+            "prometheus.invalid:9090",
+        ),
+        (ProxyServer::socks(LOGIN).await, "socks5", "http://prometheus.invalid", "prometheus.invalid:80"),
+    ] {
         let address = format!("{scheme}://user:p%61ss@{}", proxy.address);
-        let proxies = ProxyRules::read(|name| (name == "HTTP_PROXY").then(|| address.clone()));
-        let config = CollectConfig { prometheus: Some(prometheus()), proxies, ..config() };
+        let proxies =
+            ProxyRules::read(|name| ["HTTP_PROXY", "HTTPS_PROXY"].contains(&name).then(|| address.clone()));
+        // The authority of an HTTPS proxy is in the same file as that of the site.
+        let ca = (scheme == "https").then(|| proxy.ca());
+        let prometheus = PrometheusConfig { url: url.parse().unwrap(), ca, ..prometheus() };
+        let config = CollectConfig { prometheus: Some(prometheus), proxies, ..config() };
         let _collector = Collector::start(&server, config, &[]).await;
         let proxied = async {
             while proxy.led().is_empty() {
@@ -263,7 +289,34 @@ async fn prometheus_is_reached_through_a_proxy_that_requires_a_login() {
             }
         };
         timeout(LONG, proxied).await.expect("the proxy led on");
-        assert!(proxy.led()[0].contains("prometheus.invalid:9090"), "{:?}", proxy.led());
+        assert!(proxy.led()[0].contains(target), "{:?}", proxy.led());
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_connect_to_a_site_is_reported_with_its_reason() {
+    let closed = nobody().replace("http://", "");
+    let (login, refuses) = (ProxyServer::http(LOGIN).await, ProxyServer::socks(REFUSES).await);
+    for (proxy, want) in [
+        (format!("http://{closed}"), "the proxy to Ceph cannot be reached"),
+        (
+            format!("http://user:wrong@{}", login.address),
+            "the proxy to Ceph requires a user and a password: add them to its address",
+        ),
+        (
+            format!("socks5://{}", refuses.address),
+            "the proxy refuses to connect to Ceph: allow its host and port there",
+        ),
+    ] {
+        let proxies = ProxyRules::read(|name| (name == "HTTPS_PROXY").then(|| proxy.clone()));
+        let limits = SiteLimits { deadline: LONG, limit: 1000, budget: Budget::new(&[]) };
+        let site = Site::new("Ceph", "https://ceph.invalid".parse().unwrap(), None, limits);
+        let mut site = site.through(&proxies);
+        let session = site.open().await.unwrap();
+        let request = http::Request::get(session.url(&[]).as_str()).body(Vec::new()).unwrap();
+        let failure = session.send(request).await.map(drop).unwrap_err();
+        let error = site.describe(key!(collect.user_and_password), &failure);
+        assert_eq!((error.reason, error.detail.english().as_str()), (Reason::Unreachable, want));
     }
 }
 

@@ -10,9 +10,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{tls::acceptor, *};
 use crate::{
+    budget::Budget,
     client::words,
     config::{KubeletAccess, KubeletConfig},
+    outside::{Site, SiteLimits},
 };
+use i18n::key;
 
 /// Far below every deadline, and longer than a busy machine needs.
 const SOON: Duration = Duration::from_secs(3);
@@ -82,12 +85,24 @@ async fn version(peer: &Peer) -> Result<String, String> {
     version.map(|info| info.git_version).map_err(|error| words(&error))
 }
 
+/// Returns the answer of the site at this address, or why there is none.
+async fn body(peer: &Peer) -> Result<String, SourceError> {
+    let limits = SiteLimits { deadline: DEADLINE, limit: 1000, budget: Budget::new(&[]) };
+    let mut site = Site::new("Ceph", format!("http://{}", peer.address).parse().unwrap(), None, limits);
+    let session = site.open().await.unwrap();
+    let request = http::Request::get(session.url(&[]).as_str()).body(Vec::new()).unwrap();
+    let sent = timeout(SOON, session.send(request)).await.expect("far before any deadline");
+    let reply = sent.map_err(|failure| site.describe(key!(collect.user_and_password), &failure))?;
+    Ok(reply.decode(|answer| String::from_utf8(answer.to_vec()).ok()).await.unwrap())
+}
+
 const VERSION: &str = r#"{"major":"1","minor":"36","gitVersion":"v1.36.0","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_interim_responses_are_skipped() {
     let peer = Peer::start(None, &answer(40 << 10, VERSION), "").await;
     assert_eq!(version(&peer).await.as_deref(), Ok("v1.36.0"));
+    assert_eq!(body(&peer).await.as_deref(), Ok(VERSION));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,6 +110,10 @@ async fn endless_interim_responses_end_the_request() {
     let peer = Peer::start(None, "", INTERIM).await;
     let why = "sends more than 16 interim responses (1xx) before its answer";
     assert_eq!(version(&peer).await, Err(format!("the API server {why}")));
+    peer.is_closed().await;
+    let error = body(&peer).await.unwrap_err();
+    assert_eq!((error.reason, error.detail.english()), (Reason::BadAnswer, format!("Ceph {why}")));
+    assert!(is_translated(&error));
     peer.is_closed().await;
 }
 
@@ -125,13 +144,16 @@ async fn a_kubelet_that_sends_endless_interim_responses_gives_a_bad_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_is_too_large_or_does_not_end_is_refused() {
-    let why = "the API server answers with a header of more than 64 KiB or 100 fields";
+    let why = "Ceph answers with a header of more than 64 KiB or 100 fields";
     for peer in [
         Peer::start(None, "HTTP/1.1 200 OK\r\nx: ", "y").await,
         Peer::start(None, "HTTP/1.1 200 OK\r\n", "x: y\r\n").await,
         Peer::start(None, &answer(256 << 10, VERSION), "").await,
     ] {
-        assert_eq!(version(&peer).await, Err(why.to_owned()));
+        let error = body(&peer).await.unwrap_err();
+        assert_eq!((error.reason, error.detail.english().as_str()), (Reason::BadAnswer, why));
+        assert!(is_translated(&error));
         peer.is_closed().await;
+        assert_eq!(version(&peer).await, Err(why.replace("Ceph", "the API server")));
     }
 }

@@ -18,7 +18,8 @@ async fn refusal(secure: &Secure) -> Option<String> {
     let url = secure.server.url.parse().unwrap();
     let mut site = Site::new("Ceph", url, Some(secure.ca()), limits).through(&ProxyRules::default());
     let session = site.open().await.unwrap();
-    let reply = session.send(session.get(session.url(&[]))).await;
+    let request = http::Request::get(session.url(&[]).as_str()).body(Vec::new()).unwrap();
+    let reply = session.send(request).await;
     reply.err().map(|failure| site.describe(key!(collect.user_and_password), &failure).detail.english())
 }
 

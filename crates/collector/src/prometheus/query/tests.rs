@@ -1,10 +1,14 @@
 //! Names in queries are texts and never patterns: what a query selects is read back, and is exactly what was wanted.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::{
+    budget::Budget,
+    outside::{Site, SiteLimits},
+};
 use simulator::{Clock, Disk, Guest, Handle, Options, start};
 
 fn one(namespace: &str, instance: &str, claims: &[&str]) -> VmSelection {
@@ -286,14 +290,19 @@ proptest! {
 /// The claims, with their namespaces, that a Prometheus selects for these.
 async fn selected(sim: &Handle, claims: &[&str]) -> BTreeSet<(String, String)> {
     let [query, _] = range_queries(&[], None, &one("a", "one-vm", claims)).volumes.unwrap();
-    let mut url: reqwest::Url = format!("{}/api/v1/query_range", sim.prometheus_url()).parse().unwrap();
+    let limits = SiteLimits { deadline: Duration::from_secs(20), limit: 1 << 20, budget: Budget::new(&[]) };
+    let mut site = Site::new("Prometheus", sim.prometheus_url().parse().unwrap(), None, limits);
+    let session = site.open().await.unwrap();
+    let mut url = session.url(&["api", "v1", "query_range"]);
     let seconds = |millis: i64| (millis / 1000).to_string();
     url.query_pairs_mut()
         .append_pair("query", &query)
         .append_pair("start", &seconds(NOW - 600_000))
         .append_pair("end", &seconds(NOW))
         .append_pair("step", "60");
-    let answer: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let request = http::Request::get(url.as_str()).body(Vec::new()).unwrap();
+    let reply = session.send(request).await.unwrap();
+    let answer = reply.decode(|text| serde_json::from_slice::<serde_json::Value>(text).ok()).await.unwrap();
     assert_eq!(answer["status"], "success", "{query}: {answer}");
     let text = |series: &serde_json::Value, label: &str| series["metric"][label].as_str().unwrap().to_owned();
     let series = answer["data"]["result"].as_array().unwrap().iter();

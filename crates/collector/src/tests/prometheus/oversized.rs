@@ -7,7 +7,7 @@ use wukong_core::observation::VolumeRef;
 
 /// The decoded text of a query.
 fn query_of(request: &RecordedRequest) -> String {
-    let url = reqwest::Url::parse(&format!("http://p/?{}", request.query)).unwrap();
+    let url = url::Url::parse(&format!("http://p/?{}", request.query)).unwrap();
     let query = url.query_pairs().find(|(name, _)| name == "query");
     query.map(|(_, query)| query.into_owned()).unwrap_or_default()
 }
