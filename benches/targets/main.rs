@@ -27,14 +27,19 @@ fn main() {
         return api::serve_bare(&file);
     }
     let mut table = Table::default();
-    if std::env::args().any(|argument| argument == "people") {
-        people::measure(&mut table);
-        std::process::exit(table.finish());
+    let chosen = |name: &str| std::env::args().any(|argument| argument == name);
+    let all = !PARTS.iter().any(|(name, _)| chosen(name));
+    for (_, measure) in PARTS.iter().filter(|(name, _)| all || chosen(name)) {
+        measure(&mut table);
     }
-    inside::measure(&mut table);
-    page::measure(&mut table);
-    people::measure(&mut table);
-    api::measure(&mut table);
-    crowd::measure(&mut table);
     std::process::exit(table.finish());
 }
+
+/// The parts, each of which can be chosen by its name: `cargo bench --features ssr --bench targets -- people api`.
+const PARTS: [(&str, fn(&mut Table)); 5] = [
+    ("inside", inside::measure),
+    ("page", page::measure),
+    ("people", people::measure),
+    ("api", api::measure),
+    ("crowd", crowd::measure),
+];
