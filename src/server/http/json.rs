@@ -1,7 +1,7 @@
 //! The JSON of the REST API, which `rest`, `listing` and `events` send. The fields of the contract come
 //! first; exact values stand beside them and never replace them.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
@@ -20,7 +20,6 @@ use model::{
     reason::Reason,
     vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
 };
-use wukong_core::Visible;
 
 mod activity;
 mod amounts;
@@ -38,13 +37,12 @@ pub use groups::GroupsJson;
 pub use history::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
-/// Returns all visible VMs as a JSON array; `None` if it would have more than `most` bytes. `size` is an estimate of
-/// its bytes.
-pub fn vms(visible: &Visible, size: usize, most: usize) -> Option<Vec<u8>> {
+/// Returns the VMs as a JSON array; `None` if it would have more than `most` bytes. `size` is an estimate of its bytes.
+pub fn vms<'a>(vms: impl IntoIterator<Item = &'a Arc<Vm>>, size: usize, most: usize) -> Option<Vec<u8>> {
     let mut out = BoundedBytes { bytes: Vec::with_capacity((size + size / 16).min(most)), most };
     // The VMs are converted one by one: 10,000 converted VMs would take more memory than their text. Fails only
     // beyond `most`.
-    let vms = visible.vms().iter().map(|vm| VmJson::new(vm));
+    let vms = vms.into_iter().map(|vm| VmJson::new(vm));
     serde_json::Serializer::new(&mut out).collect_seq(vms).ok()?;
     Some(out.bytes)
 }

@@ -1,5 +1,5 @@
 //! `GET /api/vms`: the list is serialized once per snapshot, and compressed once if a client wants it
-//! compressed. `rest::vms` calls it.
+//! compressed. What a query selects of it is serialized for each request. `rest::vms` calls it.
 
 use std::{
     collections::HashMap,
@@ -24,9 +24,11 @@ use crate::server::http::{
     encoding::{self, Encoding},
     error::{ApiError, ApiResult},
     etag,
+    limits::LIST_BYTES,
     reader::Reader,
 };
-use wukong_core::{Scope, Visible};
+use model::query::Query;
+use wukong_core::{Scope, Visible, select::Selection};
 
 /// A value that is computed once on a blocking thread, even if all waiting clients leave; `None` if that
 /// panicked.
@@ -39,8 +41,14 @@ const BUFFER: usize = 1 << 16;
 
 /// Most bytes of one listing. Longer ones are only downloaded, which is done in pieces: 10,000 VMs take 34 MB.
 pub const LONGEST_LISTING: usize = 48 << 20;
+/// Most bytes of a listing that a query selects. It is made for one request and shared by nobody: this many bytes are
+/// one peer's share of the pool of lists, so that it is never compressed only to be held.
+pub const LONGEST_SELECTION: usize = LIST_BYTES / 2;
 /// Most bytes of all listings. The one that was used last is kept even if it alone is larger.
 pub const LISTING_BYTES: usize = 32 << 20;
+
+const TOO_LONG: ApiError =
+    ApiError::Unavailable("the list is too long to be sent at once: download /api/vms.json");
 
 /// The newest listing of each scope, those that were used last within [`LISTING_BYTES`]. (A cache such as moka keeps
 /// no entry that is larger than the cache, and nobody could then share the largest listing while it is made.)
@@ -90,8 +98,23 @@ impl Listings {
     pub async fn of(&self, scope: &Scope) -> ApiResult<Arc<Listing>> {
         let listing = self.newest(scope).await.ok_or(ApiError::Internal);
         self.trim();
-        listing?
-            .ok_or(ApiError::Unavailable("the list is too long to be sent at once: download /api/vms.json"))
+        listing?.ok_or(TOO_LONG)
+    }
+
+    /// Returns a listing of the VMs that the query selects, in its order. It is not kept. Fails if it is too long, or if
+    /// making it panicked.
+    pub async fn selected(&self, scope: &Scope, query: Query) -> ApiResult<Arc<Listing>> {
+        let (reader, scope, longest) =
+            (self.reader.clone(), scope.clone(), self.longest.min(LONGEST_SELECTION));
+        let making = self.making.clone().lock_owned().await;
+        let made = spawn_blocking(move || {
+            let _making = making;
+            let visible = reader.visible(&scope);
+            let mut selection = Selection::of(&visible, &query);
+            selection.sort(&query);
+            Some(Arc::new(Listing::of(&scope, json::vms(selection.vms, 0, longest)?)))
+        });
+        made.await.map_err(|_| ApiError::Internal)?.ok_or(TOO_LONG)
     }
 
     /// Returns the newest listing, `Some(None)` if it is too long.
@@ -162,7 +185,7 @@ fn bytes_of(slots: &HashMap<Scope, Slot>) -> usize {
     slots.iter().map(bytes).sum()
 }
 
-/// All VMs as JSON, plain and compressed.
+/// VMs as JSON, plain and compressed.
 pub struct Listing {
     etag: HeaderValue,
     plain: Bytes,
@@ -175,16 +198,21 @@ impl Listing {
     /// it is longer than `longest`.
     fn new(visible: &Visible, before: Option<Arc<Self>>, longest: usize) -> Option<Arc<Self>> {
         let size = before.as_ref().map_or(0, |listing| listing.plain.len());
-        let plain = json::vms(visible, size, longest)?;
+        let plain = json::vms(visible.vms(), size, longest)?;
         if let Some(before) = before.filter(|listing| listing.plain == plain) {
             return Some(before);
         }
-        Some(Arc::new(Self {
-            etag: etag::of_scope(visible.scope(), &plain),
+        Some(Arc::new(Self::of(visible.scope(), plain)))
+    }
+
+    /// Returns a listing of these bytes, which are what the scope may see.
+    fn of(scope: &Scope, plain: Vec<u8>) -> Self {
+        Self {
+            etag: etag::of_scope(scope, &plain),
             plain: plain.into(),
             brotli: OnceLock::new(),
             gzip: OnceLock::new(),
-        }))
+        }
     }
 
     /// Returns the bytes that it takes. Compressed ones count once they are there.

@@ -28,6 +28,7 @@ use model::{
     groups::GroupsQuery,
     insight::InsightQuery,
     name::is_dns_subdomain,
+    query::Query,
     vm::{Kind, Vm},
 };
 use wukong_core::{Visible, details::details, incidents};
@@ -37,9 +38,18 @@ mod download;
 
 pub use download::{csv, json};
 
-/// `GET /api/vms`
-pub async fn vms(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> ApiResult<Response> {
-    let listing = app.listings.of(viewer.scope()).await?;
+/// `GET /api/vms`, with the parameters of the list. Requests without a filter share one answer.
+pub async fn vms(
+    State(app): State<App>,
+    viewer: Viewer,
+    uri: Uri,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let query = Query::of_address(address::query(&uri))?;
+    let listing = match query.selects_all_by_name() {
+        true => app.listings.of(viewer.scope()).await?,
+        false => app.listings.selected(viewer.scope(), query).await?,
+    };
     let mut response = listing.respond(&headers).await?;
     if !response.headers().contains_key(header::CONTENT_ENCODING) {
         response.extensions_mut().insert(SharedGzip::new(move || listing.clone().gzip().boxed()));

@@ -208,6 +208,11 @@ impl Query {
             || self.attention.is_some()
     }
 
+    /// Whether it selects every VM, in the order of a snapshot.
+    pub fn selects_all_by_name(&self) -> bool {
+        !self.is_filtered() && (self.sort, self.order) == (Sort::Name, Order::Asc)
+    }
+
     /// Returns a query with only the filters of this one.
     pub fn filters(&self) -> Self {
         Self {

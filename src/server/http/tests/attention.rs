@@ -40,6 +40,12 @@ fn incidents(answer: &Value) -> Vec<(String, u64)> {
     all.map(|of| (of["what"].as_str().unwrap().to_owned(), of["vms"].as_u64().unwrap())).collect()
 }
 
+/// The names of an array of VMs, in its order.
+async fn names(server: &Server, url: &str) -> Vec<Value> {
+    let vms = server.get(url).await.json();
+    vms.as_array().unwrap().iter().map(|vm| vm["name"].clone()).collect()
+}
+
 #[tokio::test]
 async fn what_needs_a_person_is_merged_by_cause() {
     let answer = server().get("/api/attention").await;
@@ -69,8 +75,8 @@ async fn the_query_of_an_incident_selects_exactly_its_vms_everywhere() {
     let answer = server.get("/api/attention").await.json();
     for incident in answer["incidents"].as_array().unwrap() {
         let query = incident["query"].as_str().unwrap();
-        let vms = server.get(&format!("/api/vms.json{query}")).await.json();
-        let found: Vec<_> = vms.as_array().unwrap().iter().map(|vm| vm["name"].clone()).collect();
+        let found = names(&server, &format!("/api/vms{query}")).await;
+        assert_eq!(found, names(&server, &format!("/api/vms.json{query}")).await, "{query}");
         let named = incident["named"].as_array().unwrap().iter();
         assert_eq!(found, named.map(|vm| vm["name"].clone()).collect::<Vec<_>>(), "{query}");
         let csv = server.get(&format!("/api/vms.csv{query}")).await.body;
@@ -80,11 +86,18 @@ async fn the_query_of_an_incident_selects_exactly_its_vms_everywhere() {
         assert_eq!((found.len(), rows, cards), (found.len(), found.len(), found.len()), "{query}");
     }
     for (query, vms) in [("1", 4), ("down", 3), ("unknown", 1), ("filling", 0), ("down.node.gone", 0)] {
-        let all = server.get(&format!("/api/vms.json?attention={query}")).await.json();
-        assert_eq!(all.as_array().unwrap().len(), vms, "{query}");
+        for path in ["/api/vms", "/api/vms.json"] {
+            assert_eq!(
+                names(&server, &format!("{path}?attention={query}")).await.len(),
+                vms,
+                "{path} {query}"
+            );
+        }
     }
-    let wrong = server.get("/api/vms.json?attention=up").await;
-    assert_eq!((wrong.status, &wrong.json()["field"]), (StatusCode::BAD_REQUEST, &json!("attention")));
+    for path in ["/api/vms", "/api/vms.json", "/api/vms.csv"] {
+        let wrong = server.get(&format!("{path}?attention=up")).await;
+        assert_eq!((wrong.status, &wrong.json()["field"]), (StatusCode::BAD_REQUEST, &json!("attention")));
+    }
 }
 
 #[tokio::test]

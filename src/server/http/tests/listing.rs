@@ -3,6 +3,7 @@
 use std::{io::Read, sync::Arc};
 
 use axum::http::Method;
+use model::query::{Query, Sort};
 use wukong_core::{Scope, scope::Kinds};
 
 use super::fixture::*;
@@ -88,6 +89,29 @@ async fn simultaneous_requests_share_one_answer() {
     assert!(answers.iter().all(|answer| answer.body.as_ptr() == answers[0].body.as_ptr()));
 }
 
+/// A client that asked for some VMs was sent all of them.
+#[tokio::test]
+async fn a_query_selects_and_sorts_as_it_does_for_downloads() {
+    let server = Server::new([many(), vec![vm("ops", "db"), vm("ops", "web-1")]].concat());
+    for (query, count) in [
+        ("namespace=ops", 2),
+        ("q=web-1&order=desc", 12),
+        ("status=stopped", 0),
+        ("node=none", 0),
+        ("sort=namespace", 42),
+        ("order=desc", 42),
+        ("page=7&view=map", 42),
+    ] {
+        let list = server.get(&format!("/api/vms?{query}")).await;
+        assert_eq!(list.json().as_array().unwrap().len(), count, "{query}");
+        assert_eq!(list.body, server.get(&format!("/api/vms.json?{query}")).await.body, "{query}");
+        let tag = list.header("etag");
+        let again = server.send(Method::GET, &format!("/api/vms?{query}"), &[("if-none-match", tag)]).await;
+        assert_eq!(again.status.as_u16(), 304, "{query}");
+    }
+    assert_eq!(server.app.listings.len(), 1, "what is selected is not kept");
+}
+
 #[tokio::test]
 async fn an_older_snapshot_never_replaces_a_newer_one() {
     let server = Server::new(many());
@@ -139,6 +163,8 @@ async fn a_list_that_is_too_long_is_not_made() {
     let listings = Listings::up_to(server.app.reader.clone(), longest - 1);
     for _ in 0..2 {
         assert!(matches!(listings.of(&Scope::all()).await, Err(ApiError::Unavailable(_))));
+        let by_cpu = Query { sort: Sort::Cpu, ..Query::default() };
+        assert!(matches!(listings.selected(&Scope::all(), by_cpu).await, Err(ApiError::Unavailable(_))));
     }
     server.publish(2, many().split_off(1));
     listings.of(&Scope::all()).await.expect("a shorter one is made");

@@ -8,7 +8,7 @@ use crate::server::{
         events::{BUFFERED_BYTES, CHANNEL_BYTES, PIECE},
         handshake::LONGEST_TLS_QUEUE,
         limits::{ANSWER_BYTES, DOWNLOAD_BYTES, DOWNLOADS, FILE_BYTES, LIST_BYTES, WAITING_BYTES},
-        listing::{LISTING_BYTES, LONGEST_LISTING},
+        listing::{LISTING_BYTES, LONGEST_LISTING, LONGEST_SELECTION},
     },
 };
 
@@ -50,6 +50,7 @@ fn all_client_memory_fits_beside_the_program() {
         ("answers and lists that wait for room", 2 * WAITING_BYTES),
         ("listings", LISTING_BYTES),
         ("the listing that is made", LONGEST_LISTING),
+        ("a selection before it has its room", LONGEST_SELECTION),
         ("files", FILE_BYTES),
         ("downloads", DOWNLOADS * DOWNLOAD_BYTES),
         ("event views", CHANNEL_BYTES),

@@ -36,8 +36,8 @@ async fn of_page(server: &Server, query: &str) -> Result<Meaning, StatusCode> {
     }
 }
 
-async fn of_api(server: &Server, query: &str) -> Meaning {
-    let answer = server.get(&format!("/api/vms.json?{query}")).await;
+async fn of_api(server: &Server, path: &str, query: &str) -> Meaning {
+    let answer = server.get(&format!("{path}?{query}")).await;
     let json = answer.json();
     match answer.status.as_u16() {
         200 => {
@@ -80,7 +80,8 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
 
 /// Returns how all entry points read the query.
 async fn meaning(server: &Server, query: &str) -> Meaning {
-    let (page, api) = (of_page(server, query).await, of_api(server, query).await);
+    let (page, api) = (of_page(server, query).await, of_api(server, "/api/vms", query).await);
+    assert_eq!(of_api(server, "/api/vms.json", query).await, api, "{query}");
     let function = of_function(server, query).await;
     match (&page, &api, &function) {
         (Ok(Meaning::Found(on_page, shown)), Meaning::Found(_, listed), Meaning::Found(asked, found)) => {
@@ -212,7 +213,9 @@ async fn every_page_and_its_api_agree() {
                 assert_eq!(server.get(&url).await.status, status, "{url}");
             }
         }
-        assert_eq!(server.get(&format!("/api/vms.csv?{query}")).await.status, status, "{query}");
+        for list in ["/api/vms", "/api/vms.csv"] {
+            assert_eq!(server.get(&format!("{list}?{query}")).await.status, status, "{list}?{query}");
+        }
     }
     for (query, status) in [
         ("", 200),

@@ -86,6 +86,7 @@ pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
         encode(&mut coded, &query);
         add("/", format!("/?{query}"));
         add("/fn/home", format!("/fn/home?query={coded}"));
+        add("/api/vms", format!("/api/vms?{query}"));
         add("/api/vms.csv", format!("/api/vms.csv?{query}"));
         add("/api/vms.json", format!("/api/vms.json?{query}"));
         let group = if query.contains("by=namespace") {
