@@ -6,7 +6,7 @@ use axum::http::{header, request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{
-    auth_proxy::ProvenIdentity,
+    auth_proxy::{AuthProxyFault, ProvenIdentity},
     service::SignIn,
     session::{Proof, Session, seconds_now, short_hash},
     tokens::{Identity, bearer},
@@ -38,7 +38,7 @@ pub enum NoViewer {
     Ended,
     /// The API server does not say whose token it is.
     Unanswered,
-    /// The peer presented too many unknown tokens.
+    /// The peer presented too many unknown tokens, or assertions that were refused.
     TooMany,
     /// What the authenticating proxy sends is not accepted.
     Refused(Message),
@@ -67,9 +67,10 @@ impl SignIn {
     pub async fn proven_by_proxy(&self, request: &Parts) -> Option<Result<ProvenIdentity, NoViewer>> {
         let takes_tokens = self.modes.has(SignInMode::Token);
         let proven = self.auth_proxy.as_ref()?.identify(request, takes_tokens).await?;
-        Some(proven.map_err(|fault| match fault.is_passing() {
-            true => NoViewer::Unchecked(fault.message()),
-            false => NoViewer::Refused(fault.message()),
+        Some(proven.map_err(|fault| match fault {
+            AuthProxyFault::TooMany => NoViewer::TooMany,
+            fault if fault.is_passing() => NoViewer::Unchecked(fault.message()),
+            fault => NoViewer::Refused(fault.message()),
         }))
     }
 

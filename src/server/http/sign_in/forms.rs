@@ -107,6 +107,7 @@ fn of_proxy(sign_in: &SignIn, no_viewer: NoViewer, request: &Parts) -> Option<No
     match no_viewer {
         NoViewer::Refused(why) => Some(Notice::Refused(why)),
         NoViewer::Unchecked(why) => Some(Notice::Away(why)),
+        NoViewer::TooMany => Some(Notice::TooMany),
         NoViewer::SignedOut => sign_in.missing_assertion(request).map(Notice::Refused),
         _ => None,
     }

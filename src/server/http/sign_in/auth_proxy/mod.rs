@@ -3,6 +3,7 @@
 //! session here: the proxy has one.
 
 mod assertion;
+mod guard;
 mod headers;
 mod identity;
 
@@ -22,6 +23,7 @@ use crate::server::{
 };
 pub use assertion::AssertionSource;
 use assertion::{AssertionFault, AssertionParties, issuer_of};
+use guard::{AssertionGuard, PresentedAssertion};
 use i18n::{Render, msg};
 pub use identity::ProvenIdentity;
 use model::message::Message;
@@ -38,6 +40,8 @@ const REPEATED_AFTER: Duration = Duration::from_secs(60 * 60);
 pub enum AuthProxyFault {
     Assertion(AssertionFault),
     Claims(ClaimFault),
+    /// Its address has sent too many that were refused.
+    TooMany,
 }
 
 impl AuthProxyFault {
@@ -46,6 +50,7 @@ impl AuthProxyFault {
         match self {
             Self::Assertion(fault) => fault.message(),
             Self::Claims(fault) => fault.message("proxy"),
+            Self::TooMany => msg!(sign_in.too_many),
         }
     }
 
@@ -60,6 +65,7 @@ pub struct AuthProxy {
     pub config: AuthProxyConfig,
     /// `None` if the proxy shows a client certificate.
     assertions: Option<AssertionSource>,
+    guard: AssertionGuard,
     /// Users whose assertions have no groups claim, as the log has said.
     without_groups: Cache<String, ()>,
 }
@@ -72,7 +78,7 @@ impl AuthProxy {
             ProxyProof::Certificate(_) => None,
         };
         let without_groups = Cache::builder().max_capacity(1_000).time_to_live(REPEATED_AFTER).build();
-        Ok(Self { config: config.clone(), assertions, without_groups })
+        Ok(Self { config: config.clone(), assertions, guard: AssertionGuard::default(), without_groups })
     }
 
     /// Returns what verifies assertions. `None` if the proxy shows a client certificate.
@@ -111,7 +117,17 @@ impl AuthProxy {
                 if config.header == header::AUTHORIZATION && is_other {
                     return None;
                 }
-                Some(self.of_assertion(assertions, token).await)
+                let presented = PresentedAssertion::new(token, request.extensions.get().copied());
+                if !self.guard.admits(&presented) {
+                    return Some(Err(AuthProxyFault::TooMany));
+                }
+                let identity = self.of_assertion(assertions, token).await;
+                match &identity {
+                    Ok(_) => self.guard.note_genuine(&presented),
+                    Err(fault) if fault.is_passing() => {}
+                    Err(_) => self.guard.note_refused(&presented),
+                }
+                Some(identity)
             }
             (ProxyProof::Certificate(config), _) => {
                 let named = headers::named_user(config, &request.headers).filter(|_| is_of_proxy(request))?;
@@ -192,8 +208,10 @@ impl AuthProxy {
         Some((url.to_string(), url.host().unwrap_or_default().to_owned()))
     }
 
-    /// Asks for the keys of assertions, so that the first request finds them. Notes in the log when that changes.
+    /// Asks for the keys of assertions, so that the first request finds them. Notes in the log when that changes. Forgets
+    /// who has sent none for a while.
     pub async fn look(&self) {
+        self.guard.tidy();
         if let Some(assertions) = &self.assertions {
             assertions.look().await;
         }

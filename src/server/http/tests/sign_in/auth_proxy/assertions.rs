@@ -7,9 +7,12 @@ use axum::{
 use serde_json::json;
 
 use super::*;
-use crate::server::http::tests::{
-    fixture::answer,
-    sign_in::{oidc::provider::Signature, streams::Stream},
+use crate::server::http::{
+    peer::Peer,
+    tests::{
+        fixture::answer,
+        sign_in::{oidc::provider::Signature, streams::Stream},
+    },
 };
 use collector::clock;
 
@@ -85,6 +88,53 @@ async fn an_assertion_is_signed_by_a_key_of_its_issuer_alone() {
         provider.change(|state| state.signature = Signature::Genuine);
         assert_eq!(behind.get(&behind.token(&[]), "/api/vms").await.status, 200);
     }
+}
+
+/// Sends a request with an assertion from this address.
+async fn from(behind: &Behind, address: u8, token: &str, url: &str) -> Answer {
+    let mut request = Request::get(url).body(Body::empty()).unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request.headers_mut().insert("host", "vms.example".parse().unwrap());
+    request.extensions_mut().insert(Peer::new([10, 42, 0, address].into()));
+    answer(behind.gated.server.router.clone(), request).await
+}
+
+/// Sends many forged assertions, each with another name of this person, and returns the last answer.
+async fn flood(behind: &Behind, address: u8, person: &str) -> Answer {
+    behind.provider.change(|state| state.signature = Signature::Forged);
+    let mut last = None;
+    for at in 0..200 {
+        let forged = behind.token(&[("sub", json!(person)), ("jti", json!(at))]);
+        last = Some(from(behind, address, &forged, "/api/stats").await);
+    }
+    behind.provider.change(|state| state.signature = Signature::Genuine);
+    last.unwrap()
+}
+
+/// Checking a signature is what costs: 1,000 forged ones a second took a core.
+#[tokio::test(start_paused = true)]
+async fn forged_assertions_beyond_the_limit_are_not_looked_at_and_keep_out_nobody_who_is_known() {
+    let behind = Behind::new();
+    let (ana, bo) = (behind.token(&[]), behind.token(&[("sub", json!("bo"))]));
+    let status =
+        async |address, token: &str| from(&behind, address, token, "/api/stats").await.status.as_u16();
+    assert_eq!(status(1, &ana).await, 200);
+    let refused = flood(&behind, 1, "mallory").await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, "10"));
+    assert_eq!(status(1, &bo).await, 429, "nobody knows Bo, so that the assertion is not looked at");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let page = from(&behind, 1, &bo, "/auth/sign-in").await;
+    assert!(page.status == 429 && text(&page).contains("Too many"), "{}", text(&page));
+    assert_eq!(status(1, &ana).await, 200, "it was genuine before");
+    let next = behind.token(&[("jti", json!("next"))]);
+    assert_eq!(status(1, &next).await, 200, "the next assertion of somebody who is known");
+    assert_eq!(status(2, &bo).await, 200, "another address has sent nothing that is forged");
+    assert_eq!(status(1, &bo).await, 200, "and since then Bo is known");
+    // One who knows Ana's name delays her next assertion alone.
+    assert_eq!(flood(&behind, 1, "ana").await.status, 429);
+    assert_eq!(status(1, &behind.token(&[("jti", json!("later"))])).await, 429);
+    assert_eq!(status(1, &behind.token(&[("sub", json!("bo")), ("jti", json!("later"))])).await, 200);
+    assert_eq!((status(1, &ana).await, status(1, &next).await), (200, 200));
 }
 
 #[tokio::test(start_paused = true)]
