@@ -18,7 +18,7 @@ use collector::{
     access::{ReviewRecord, Reviewer, TokenError},
     clock,
 };
-use model::Millis;
+use model::{Millis, hidden::escape_hidden};
 use wukong_core::{
     Scope, Snapshot,
     access::{AccessBook, BindingHints, Decision, Review, Standing, UserInfo},
@@ -224,7 +224,8 @@ impl Inner {
                 known.send_if_modified(|last| {
                     if (&last.scope, last.is_late) != (&standing.scope, standing.is_late) {
                         let (namespaces, late) = (standing.scope.namespaces(), standing.is_late);
-                        tracing::info!(target: AUDIT, event = "scope_changed", user = user.name, namespaces, late);
+                        let user = &*escape_hidden(&user.name);
+                        tracing::info!(target: AUDIT, event = "scope_changed", user, namespaces, late);
                     }
                     let is_new = *last != standing;
                     *last = standing;

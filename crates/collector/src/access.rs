@@ -20,7 +20,7 @@ use super::{
     error::{Access, Failure, FollowError, Stage},
     poll::BoundedClient,
 };
-use model::vm::Kind;
+use model::{hidden::escape_hidden, vm::Kind};
 use record::About;
 use wukong_core::{
     access::{Decision, Question, Review, ReviewedResource, UserInfo},
@@ -160,7 +160,11 @@ impl Reviewer {
             Ok(status) if status.allowed && status.denied != Some(true) => Decision::Allowed,
             Ok(_) => Decision::Denied,
             Err(error) => {
-                tracing::debug!(?error, user = user.name, "an access review was not answered");
+                tracing::debug!(
+                    ?error,
+                    user = &*escape_hidden(&user.name),
+                    "an access review was not answered"
+                );
                 Decision::Failed
             }
         }

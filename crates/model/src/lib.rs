@@ -12,6 +12,7 @@ pub mod events;
 pub mod figure;
 pub mod format;
 pub mod groups;
+pub mod hidden;
 pub mod history;
 pub mod insight;
 pub mod instance;

@@ -1,11 +1,12 @@
 //! The audit log: who signed in, and what they asked for. Each event is one line of JSON with its own target, never
-//! with a token, a cookie or a query.
+//! with a token, a cookie or a query. Names of users are written with [`escape_hidden`].
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
 use crate::server::{http::peer::Peer, log::AUDIT};
+use model::hidden::escape_hidden;
 use wukong_core::access::UserInfo;
 
 /// What happened.
@@ -57,13 +58,13 @@ pub struct AuditedViewer<'a> {
 
 /// Notes what somebody who is signed in asked for.
 pub fn asked(event: Event, viewer: &AuditedViewer<'_>, asked: &AuditedRequest<'_>) {
-    let user = viewer.user;
+    let (user, uid) = (escape_hidden(&viewer.user.name), escape_hidden(&viewer.user.uid));
     tracing::info!(
         target: AUDIT,
         event = event.name(),
-        user = user.name,
-        uid = user.uid,
-        groups = user.groups.len(),
+        user = &*user,
+        uid = &*uid,
+        groups = viewer.user.groups.len(),
         mode = viewer.mode,
         session = viewer.session,
         peer = asked.peer.map(tracing::field::display),
@@ -78,7 +79,8 @@ pub fn asked(event: Event, viewer: &AuditedViewer<'_>, asked: &AuditedRequest<'_
 /// Notes how many lines about a user were not written. `user` is the group of service accounts if these count together,
 /// and `None` if these are several users.
 pub fn left_out(event: Event, user: Option<&str>, left_out: u64) {
-    tracing::info!(target: AUDIT, event = event.name(), user, left_out);
+    let user = user.map(escape_hidden);
+    tracing::info!(target: AUDIT, event = event.name(), user = user.as_deref(), left_out);
 }
 
 /// Why somebody was refused.
@@ -112,11 +114,12 @@ pub fn refused(why: Refusal, peer: Option<Peer>, left_out: u64) {
 
 /// Notes that somebody signed in or out, or that their session has ended.
 pub fn session(event: Event, user: Option<&UserInfo>, session: Option<&str>, peer: Option<Peer>) {
+    let (name, uid) = (user.map(|user| escape_hidden(&user.name)), user.map(|user| escape_hidden(&user.uid)));
     tracing::info!(
         target: AUDIT,
         event = event.name(),
-        user = user.map(|user| user.name.as_str()),
-        uid = user.map(|user| user.uid.as_str()),
+        user = name.as_deref(),
+        uid = uid.as_deref(),
         groups = user.map(|user| user.groups.len()),
         session,
         peer = peer.map(tracing::field::display),

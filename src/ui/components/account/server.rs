@@ -15,7 +15,10 @@ use crate::{
     },
 };
 use i18n::{MARK, around, t};
-use model::format::grouped;
+use model::{
+    format::grouped,
+    hidden::{escape_hidden, is_hidden},
+};
 
 /// Names that are shown of a list; the others are counted.
 const NAMES: usize = 5;
@@ -51,11 +54,11 @@ fn user_menu(account: &Account) -> impl IntoView + use<> {
             <summary class="button">
                 <span class="vh">{t!(account.menu)} " "</span>
                 <span class="avatar" aria-hidden="true">{initials(&account.name)}</span>
-                <span class="wide">{short_name(&account.name).to_owned()}</span>
+                <span class="wide">{escape_hidden(short_name(&account.name)).into_owned()}</span>
             </summary>
             <div class="drop">
                 <p>
-                    <b>{account.name.clone()}</b>
+                    <b>{escape_hidden(&account.name).into_owned()}</b>
                     " "
                     <small>{groups}</small>
                 </p>
@@ -96,7 +99,8 @@ fn sight(account: &Account) -> String {
 
 /// The first names, and how many there are besides.
 fn list(names: &[String]) -> String {
-    let shown = names.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(t!(account.comma));
+    let shown: Vec<_> = names.iter().take(NAMES).map(|name| escape_hidden(name)).collect();
+    let shown = shown.join(t!(account.comma));
     match names.len().saturating_sub(NAMES) {
         0 => shown,
         more => t!(account.more, names = shown, more = grouped(more as u64)),
@@ -157,15 +161,15 @@ fn no_rights(account: &Account) -> Option<impl IntoView + use<>> {
     Some(view! {
         <section class="empty no-rights" aria-labelledby="no-rights">
             <h2 id="no-rights">{t!(account.nothing)}</h2>
-            <p>{before}<b>{account.name.clone()}</b>{after}</p>
+            <p>{before}<b>{escape_hidden(&account.name).into_owned()}</b>{after}</p>
             {groups}
             {commands}
         </section>
     })
 }
 
-/// The command that lets the user list VMs, and that for a group of theirs. `None` if the name could do
-/// something to a terminal.
+/// The command that lets the user list VMs, and that for a group of theirs. `None` if the name has
+/// characters that nobody sees: they would get lost, or do something to a terminal.
 fn commands(account: &Account) -> Option<String> {
     let own = binding("--user", &account.name)?;
     let is_own = |group: &&String| !group.starts_with("system:");
@@ -185,7 +189,7 @@ const ROLE: &str = concat!(
 );
 
 fn binding(subject: &str, name: &str) -> Option<String> {
-    if name.chars().any(char::is_control) {
+    if name.contains(is_hidden) {
         return None;
     }
     let command = "kubectl -n NAMESPACE create rolebinding vms-view \\\n  --clusterrole=vms-view \\\n  ";
@@ -211,7 +215,7 @@ fn short_name(name: &str) -> &str {
 
 fn initials(name: &str) -> String {
     let words = short_name(name).split(|c: char| !c.is_alphanumeric());
-    let letters: String = words.filter_map(|word| word.chars().next()).take(2).collect();
+    let letters: String = words.filter_map(|word| word.chars().find(|c| !is_hidden(*c))).take(2).collect();
     letters.to_uppercase()
 }
 
@@ -228,6 +232,7 @@ mod tests {
             ("https://sso.example/#王小明", "#王小明", "王"),
             ("@", "@", ""),
             ("a:", "a:", "A"),
+            ("a\u{3164}na \u{200b}b", "a\u{3164}na \u{200b}b", "AB"),
         ] {
             assert_eq!((short_name(name), initials(name).as_str()), (short, letters), "{name}");
         }
@@ -244,7 +249,7 @@ mod tests {
         ] {
             assert!(binding("--user", name).unwrap().ends_with(&[" ", word].concat()), "{name}");
         }
-        for hostile in ["a\nreboot", "a\u{1b}[2J", "a\u{7f}"] {
+        for hostile in ["a\nreboot", "a\u{1b}[2J", "a\u{7f}", "a\u{202e}b", "a\u{200b}b"] {
             assert_eq!(binding("--user", hostile), None, "{hostile:?}");
         }
     }

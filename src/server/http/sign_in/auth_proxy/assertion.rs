@@ -14,7 +14,7 @@ use super::super::{
 };
 use crate::server::config::AssertionConfig;
 use i18n::{Render, msg};
-use model::{message::Message, params::is_unseen};
+use model::{hidden::escape_hidden, message::Message};
 
 /// How old the issuer's answer about its keys may be.
 const RECENT: Duration = Duration::from_secs(60 * 60);
@@ -179,7 +179,7 @@ impl AssertionParties {
 }
 
 fn readable(text: &str) -> String {
-    text.chars().filter(|c| !is_unseen(*c)).take(SHOWN).collect()
+    escape_hidden(text).chars().take(SHOWN).collect()
 }
 
 /// Returns the issuer that a token names. Nothing of the token is checked: the issuer decides only who is asked whether it

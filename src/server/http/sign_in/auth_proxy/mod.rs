@@ -26,7 +26,7 @@ use assertion::{AssertionFault, AssertionParties, issuer_of};
 use guard::{AssertionGuard, PresentedAssertion};
 use i18n::{Render, msg};
 pub use identity::ProvenIdentity;
-use model::message::Message;
+use model::{hidden::escape_hidden, message::Message};
 
 /// Seconds for which headers on the proxy's connection prove something. A stream that they began ends then, and the
 /// browser begins another, which the proxy lets through or not.
@@ -150,7 +150,7 @@ impl AuthProxy {
         {
             tracing::info!(
                 claim,
-                user = user.name,
+                user = &*escape_hidden(&user.name),
                 "the proxy's assertion has no groups claim: this user has no groups. Let the proxy ask the \
                  provider for it (scope), or set --proxy-groups-claim"
             );

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use collector::identity_provider::IdentityProvider;
 use i18n::{Render, msg};
-use model::{message::Message, params::is_unseen};
+use model::{hidden::escape_hidden, message::Message};
 use wukong_core::observation::SourceError;
 
 /// Sends requests to the provider.
@@ -71,7 +71,7 @@ pub async fn get_json<T: DeserializeOwned>(http: &dyn ProviderHttp, url: &str) -
     let request = Request::get(url).header(header::ACCEPT, "application/json").body(Vec::new());
     let unreadable = |why: String| {
         // It may repeat what the provider says, and stands on a page for everybody.
-        let why = why.chars().filter(|c| !is_unseen(*c)).take(LONGEST_WHY).collect();
+        let why = escape_hidden(&why).chars().take(LONGEST_WHY).collect();
         HttpFault::Unreadable(http.name(), why)
     };
     let request = request.map_err(|error| unreadable(error.to_string()))?;

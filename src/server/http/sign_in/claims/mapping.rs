@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Claims;
 use crate::server::config::ClaimMappings;
 use i18n::msg;
-use model::{message::Message, params::is_unseen};
+use model::{hidden::escape_hidden, message::Message, params::is_unseen};
 use wukong_core::access::UserInfo;
 
 /// Names that Kubernetes gives to its own users and groups.
@@ -34,7 +34,9 @@ impl ClaimFault {
         match self {
             Self::NoName(claim) => msg!(sign_in.claim_no_name, claim = claim.as_str(), mode = mode),
             Self::EmailNotVerified => msg!(sign_in.claim_email, mode = mode),
-            Self::Reserved(name) => msg!(sign_in.claim_reserved, name = name.as_str(), mode = mode),
+            Self::Reserved(name) => {
+                msg!(sign_in.claim_reserved, name = escape_hidden(name).as_ref(), mode = mode)
+            }
             Self::NoGroups(claim) => msg!(sign_in.claim_no_groups, claim = claim.as_str(), mode = mode),
             Self::GroupsLeftOut(claim) => msg!(sign_in.claim_left_out, claim = claim.as_str()),
         }
@@ -81,7 +83,8 @@ fn groups_of(claims: &Claims, mappings: &ClaimMappings) -> Result<Vec<String>, C
     kept.map(|name| not_reserved([mappings.groups_prefix.as_str(), &name].concat())).collect()
 }
 
-/// Returns whether the text can be a name: some characters, all of which people see.
+/// Returns whether the text can be a name: some characters, none of which ends a line or turns the text around. Others that
+/// people do not see stay as they are, since the API server knows the name with them; whatever shows it escapes them.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.contains(is_unseen)
 }
@@ -95,6 +98,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use i18n::Render;
 
     fn mappings() -> ClaimMappings {
         ClaimMappings::default()
@@ -162,6 +166,17 @@ mod tests {
             let claims = json!({"sub": "a", "groups": odd});
             assert_eq!(user(claims, &mappings()), Err(ClaimFault::NoGroups("groups".into())), "{odd}");
         }
+    }
+
+    /// A review of another name would be about another user.
+    #[test]
+    fn a_name_with_hidden_characters_is_passed_on_as_it_is() {
+        let (name, group) = ("a\u{200d}n\u{fe0f}a\u{e0041}", "o\u{ad}ps\u{2060}");
+        let found = user(json!({"sub": name, "groups": [group]}), &mappings()).unwrap();
+        assert_eq!((found.name, &found.groups[0]), (["oidc:", name].concat(), &["oidc:", group].concat()));
+        let bare = ClaimMappings { username_prefix: String::new(), ..mappings() };
+        let refused = user(json!({"sub": "system:a\u{200b}"}), &bare).unwrap_err().message("oidc");
+        assert!(refused.english().contains(r"system:a\u{200b}"), "{}", refused.english());
     }
 
     #[test]

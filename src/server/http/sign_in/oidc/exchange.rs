@@ -13,7 +13,7 @@ use super::{
     Discovered, Login, Oidc, ProviderFault,
 };
 use i18n::{Render, msg};
-use model::{message::Message, params::is_unseen};
+use model::{hidden::escape_hidden, message::Message};
 
 /// Why a code led to no identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,5 +131,5 @@ impl From<TokenError> for ExchangeFault {
 
 /// Returns an error code as it can be shown: RFC 6749 has lower case words with underscores.
 pub fn error_code(text: &str) -> String {
-    text.chars().filter(|c| !is_unseen(*c)).take(60).collect()
+    escape_hidden(text).chars().take(60).collect()
 }

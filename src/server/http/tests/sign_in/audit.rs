@@ -15,6 +15,7 @@ use crate::server::{
     },
     log::AUDIT,
 };
+use model::hidden::is_hidden;
 
 /// The lines that this thread logs.
 #[derive(Clone, Default)]
@@ -111,10 +112,36 @@ async fn the_log_says_why_an_assertion_is_refused_and_what_it_names() {
     assert!(refused[0]["why"].as_str().unwrap().contains("--proxy-audience"), "{refused:?}");
     assert_eq!(
         (&refused[0]["iss"], &refused[0]["aud"]),
-        (&json!(ISSUER), &json!(r#"["other","x\u001b[2Jy"]"#))
+        (&json!(ISSUER), &json!(r#"["other","x\u001b[2J\u{202e}y"]"#))
     );
     let named = lines.messages("a user whom the proxy names");
     assert!(named.is_empty(), "{named:?}");
+}
+
+/// Such a name looked like that of another user, to its owner's reader as to the auditor.
+#[tokio::test(start_paused = true)]
+async fn a_name_with_hidden_characters_is_shown_with_them_and_reviewed_as_it_is() {
+    const NAME: &str = "a\u{200b}na\u{e0041}";
+    const SHOWN: &str = r"oidc:a\u{200b}na\u{e0041}";
+    let (lines, behind) = (Lines::default(), Behind::new());
+    let _log = lines.record();
+    behind.gated.kubernetes.allow_rows(&["oidc:", NAME].concat(), "bank");
+    let claims = [("sub", json!(NAME)), ("groups", json!(["o\u{fe0f}ps"]))];
+    let token = behind.token(&claims);
+    let list = String::from_utf8(behind.get(&token, "/api/vms").await.body.to_vec()).unwrap();
+    assert!(list.contains("vault") && !list.contains("web"), "the rights of this name: {list}");
+    let page = String::from_utf8(behind.get(&token, "/").await.body.to_vec()).unwrap();
+    assert!(page.contains(SHOWN) && page.contains(r"oidc:o\u{fe0f}ps"), "{page}");
+    assert!(!page.contains(is_hidden_but_for_lines), "{page}");
+    let requests = lines.events("api");
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0]["user"], json!(SHOWN));
+    let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+    assert!(!text.contains(is_hidden_but_for_lines), "{text}");
+}
+
+fn is_hidden_but_for_lines(c: char) -> bool {
+    c != '\n' && is_hidden(c)
 }
 
 #[tokio::test(start_paused = true)]
