@@ -1,35 +1,72 @@
 //! Removes addresses from a peer's error text: readers of pages need not know where the metric stores are.
 
-/// Replaces addresses by an ellipsis, `dial tcp 10.0.0.3:10901: refused` → `dial tcp …: refused`.
-/// Readers need not know where the metric stores are.
+/// Replaces addresses by an ellipsis, with their paths, queries and fragments: `Get "http://store:10901/x?query=up": refused` →
+/// `Get "…": refused`. Readers need not know where the metric stores are.
 pub fn without_addresses(line: &str) -> String {
     let mut out = String::new();
-    for word in line.split_inclusive(|c: char| !is_of_address(c)) {
-        let (word, end) = word.split_at(word.trim_end_matches(|c| !is_of_address(c)).len());
-        let bare = word.trim_end_matches([':', '.']);
-        out.push_str(if is_address(bare) { "…" } else { bare });
-        out.push_str(&word[bare.len()..]);
-        out.push_str(end);
+    let mut rest = line;
+    while let Some(start) = rest.find(is_of_word) {
+        let (before, from) = rest.split_at(start);
+        out.push_str(before);
+        let word = &from[..from.find(|c| !is_of_word(c)).unwrap_or(from.len())];
+        let length = match address_length(word, from, before.chars().next_back()) {
+            Some(length) => {
+                out.push('…');
+                length
+            }
+            None => {
+                out.push_str(word);
+                word.len()
+            }
+        };
+        rest = &from[length..];
     }
+    out.push_str(rest);
     out
 }
 
-fn is_of_address(c: char) -> bool {
+/// Whether the character belongs to the part of an address before its query.
+fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || ".:-_/[]@%".contains(c)
 }
 
-/// Whether the word is a URL, an IP address, or a host with a port.
-fn is_address(word: &str) -> bool {
-    let bare = word.trim_matches(['[', ']']);
+/// Returns the bytes of the address that `from` begins with; `None` if its first word is none. `opened` is the character before
+/// it.
+fn address_length(word: &str, from: &str, opened: Option<char>) -> Option<usize> {
+    let word = word.trim_end_matches([':', '.']);
+    let host = word.split('/').next().unwrap_or_default();
+    let is_url = word.contains("://");
+    if !is_url && !is_host(word) && !is_host(host) {
+        return None;
+    }
+    let goes_on = is_url || word.contains('/') || from[word.len()..].starts_with(['?', '#']);
+    Some(if goes_on { url_length(from, opened) } else { word.len() })
+}
+
+/// Whether it is an IP address, or a host with a port.
+fn is_host(word: &str) -> bool {
     let is_host_and_port = || {
         let (host, port) = word.rsplit_once(':')?;
         (host.contains(|c: char| c.is_ascii_alphanumeric()) && port.parse::<u16>().is_ok()).then_some(())
     };
-    word.contains("://") || bare.parse::<std::net::IpAddr>().is_ok() || is_host_and_port().is_some()
+    word.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() || is_host_and_port().is_some()
+}
+
+/// Returns the bytes of the URL at the beginning of a text: to the quote that closes the one before it, else to a blank. A query
+/// may have any other character.
+fn url_length(text: &str, opened: Option<char>) -> usize {
+    let quote = opened.filter(|c| "\"'`".contains(*c));
+    if let Some(end) = quote.and_then(|quote| text.find(quote)) {
+        return text[..end].trim_end_matches('\\').len();
+    }
+    let end = text.find(|c: char| c.is_whitespace() || "\"`<>".contains(c)).unwrap_or(text.len());
+    text[..end].trim_end_matches([':', '.', ',', ';', ')', '\'']).len()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -48,6 +85,43 @@ mod tests {
             ),
         ] {
             assert_eq!(without_addresses(remark), want);
+        }
+    }
+
+    /// A query says which metrics are asked for, and may hold a credential.
+    #[test]
+    fn an_address_is_removed_with_its_query_and_fragment() {
+        for (remark, want) in [
+            (
+                "Post \"http://store.mon:10901/api/v1/query?query=up%7Bx%3D1%7D&time=1\": dial tcp: no such host",
+                "Post \"…\": dial tcp: no such host",
+            ),
+            ("http://store/x?a=(b)&c={d},e;f'g'#part: refused", "…: refused"),
+            ("fetch http://store/x#part.", "fetch …."),
+            ("(see http://store/x?token=a)", "(see …)"),
+            ("'http://store/?q=sum by (x)' failed", "'…' failed"),
+            ("{\\\"url\\\":\\\"http://store/?q=1\\\"}", "{\\\"url\\\":\\\"…\\\"}"),
+            ("<https://store?q=1> is away", "<…> is away"),
+            ("dial store:10901?token=secret: refused", "dial …: refused"),
+            ("dial store:10901/api?token=secret, 10.0.0.3/api?token=secret", "dial …, …"),
+            ("is it up? yes#1", "is it up? yes#1"),
+            ("http://", "…"),
+            ("HTTP 503: a/b?c", "HTTP 503: a/b?c"),
+        ] {
+            assert_eq!(without_addresses(remark), want);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_a_query_is_left(before in "[a-z (]{0,9}", rest in "[?#][!-~&&[^\"`<>]]{0,40}Z", after in "( [a-z]{0,9})?") {
+            let line = format!("{before}http://store:9090/api{rest}{after}");
+            prop_assert_eq!(without_addresses(&line), format!("{}…{}", before.trim_end_matches(is_of_word), after));
+        }
+
+        #[test]
+        fn any_text_is_read(line in any::<String>()) {
+            without_addresses(&line);
         }
     }
 }
