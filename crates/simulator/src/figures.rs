@@ -5,11 +5,12 @@ use super::{
     clock::Millis,
     guest::{Guest, Launcher},
     hardware::{Backend, Disk, DiskMode},
-    load::{Fill, Usage, VolumeFigures},
-    node::{Node, PlainPod},
+    load::{Amounts, Fill, Load, Usage, VolumeFigures},
+    node::PlainPod,
     objects::{Body, InterfaceBytes, NodePod, Part, PodSample, attachment, labels},
     pressure::Pressure,
     rng::hash,
+    tenants::{Share, Tenants},
 };
 
 /// One scrape of one node.
@@ -33,8 +34,13 @@ pub fn scrape(node: &str, now: Millis, interval: Millis) -> Scrape {
     Scrape { at: round * interval + offset, window_ms, asked: now }
 }
 
-/// Returns what metrics-server holds of a launcher pod after this scrape.
-pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Scrape) -> PodSample {
+/// Returns what metrics-server holds of a launcher pod after this scrape of its node, which has this share for it.
+pub fn sample_launcher(
+    guest: &std::sync::Arc<Guest>,
+    pod: &Launcher,
+    share: Share,
+    scrape: Scrape,
+) -> PodSample {
     PodSample {
         namespace: guest.namespace.clone(),
         name: guest.pod_name(pod.serial),
@@ -42,7 +48,7 @@ pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Sc
         at: scrape.at,
         made: scrape.asked,
         window_ms: scrape.window_ms,
-        containers: launcher_containers(guest, pod, scrape.at),
+        containers: launcher_containers(guest, pod, share, scrape.at),
     }
 }
 
@@ -59,11 +65,11 @@ pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> PodSample {
     }
 }
 
-/// Returns the kubelet's record of a launcher pod on `node`: containers sampled at `at`, volumes at `volumes_at`.
+/// Returns the kubelet's record of a launcher pod on its node: containers sampled at `at`, volumes at `volumes_at`.
 pub fn launcher_node_pod(
     guest: &Guest,
     pod: &Launcher,
-    node: &Node,
+    tenants: &Tenants,
     at: Millis,
     volumes_at: Millis,
 ) -> NodePod {
@@ -80,9 +86,9 @@ pub fn launcher_node_pod(
         name: guest.pod_name(pod.serial),
         uid: guest.pod_uid(pod.serial),
         created: pod.created,
-        containers: launcher_containers(guest, pod, at),
+        containers: launcher_containers(guest, pod, tenants.share(at), at),
         interfaces: launcher_interfaces(guest, holds, at),
-        pressure: if holds { Pressure::of_guest(guest, node, at) } else { Pressure::none() },
+        pressure: if holds { Pressure::of_guest(guest, &tenants.node, at) } else { Pressure::none() },
         volumes: claims.chain(scratch.map(|name| (name.to_owned(), None, scratch_figures(name)))).collect(),
     }
 }
@@ -156,18 +162,29 @@ fn plain_interface(pod: &PlainPod, at: Millis) -> InterfaceBytes {
     InterfaceBytes { name: "eth0".to_owned(), receive, transmit: receive / 3 }
 }
 
-fn launcher_containers(guest: &Guest, pod: &Launcher, at: Millis) -> Vec<(String, Usage)> {
-    let mut usage = guest.load_of(pod).usage(guest.cpu, guest.memory_bytes(), at);
+fn launcher_containers(guest: &Guest, pod: &Launcher, share: Share, at: Millis) -> Vec<(String, Usage)> {
+    let mut usage = guest.load_of(pod).usage(guest.cpu, guest.memory_bytes(), share, at);
     if guest.hugepages.is_some() {
-        // The usage of QEMU and libvirt alone: hugepages are not part of a working set.
-        usage.memory = format!("{}Ki", 266_240 + hash(guest.seed, &["overhead"]) % 20_000);
+        usage.memory = format!("{}Ki", hugepages_overhead(guest) >> 10);
     }
     vec![("compute".to_owned(), usage)]
 }
 
-/// An ordinary pod has about one core and 512 MiB.
+/// Bytes that QEMU and libvirt use of a guest whose memory is hugepages: those are not part of a working set.
+pub fn hugepages_overhead(guest: &Guest) -> u64 {
+    (266_240 + hash(guest.seed, &["overhead"]) % 20_000) << 10
+}
+
+/// The cores and bytes that an ordinary pod has, about.
+const PLAIN: (u32, u64) = (1, 512 << 20);
+
 fn plain_usage(pod: &PlainPod, at: Millis) -> Usage {
-    pod.load.usage(1, 512 << 20, at)
+    pod.load.usage(PLAIN.0, PLAIN.1, Share::WHOLE, at)
+}
+
+/// Returns what an ordinary pod of this load uses.
+pub fn plain_amounts(load: &Load, at: Millis) -> Amounts {
+    load.amounts(PLAIN.0, PLAIN.1, at)
 }
 
 /// The figures of an `emptyDir` or projected volume: a few KiB on the node's own file system.

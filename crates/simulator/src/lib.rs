@@ -29,6 +29,7 @@ mod scenario;
 mod serve;
 mod served_node;
 mod store;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod tls;

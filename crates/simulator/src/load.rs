@@ -6,6 +6,7 @@ use std::f64::consts::TAU;
 use super::{
     clock::{DAY, HOUR, MINUTE, Millis, SECOND},
     rng::{hash, mix, unit},
+    tenants::Share,
 };
 
 /// How the load of a guest varies over the day.
@@ -66,6 +67,20 @@ pub struct VolumeFigures {
     pub inodes_used: u64,
 }
 
+/// Cores and bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Amounts {
+    pub cores: f64,
+    pub bytes: f64,
+}
+
+impl Amounts {
+    pub fn add(&mut self, more: Self) {
+        self.cores += more.cores;
+        self.bytes += more.bytes;
+    }
+}
+
 /// CPU and memory as Kubernetes quantities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
@@ -76,17 +91,36 @@ pub struct Usage {
 const MIB: f64 = 1_048_576.0;
 
 impl Load {
-    /// Returns the usage at `at` of a guest with this many cores and bytes.
-    pub fn usage(&self, cores: u32, memory_bytes: u64, at: Millis) -> Usage {
-        match self {
-            Self::Fixed { cpu, memory } => Usage { cpu: cpu.clone(), memory: memory.clone() },
-            Self::Changed { .. } => self.current(at).usage(cores, memory_bytes, at),
-            Self::Waiting => quantities(self.cores(cores, at), 58.0 * MIB),
+    /// Returns the usage at `at` of a guest with this many cores and bytes, of which it gets this share.
+    pub fn usage(&self, cores: u32, memory_bytes: u64, share: Share, at: Millis) -> Usage {
+        if let Self::Fixed { cpu, memory } = self.current(at) {
+            return Usage { cpu: cpu.clone(), memory: memory.clone() };
+        }
+        let wanted = self.amounts(cores, memory_bytes, at);
+        quantities(wanted.cores * share.cpu, wanted.bytes * share.memory)
+    }
+
+    /// Returns what a guest with this many cores and bytes wants at `at`. An invalid fixed quantity counts as zero.
+    pub fn amounts(&self, cores: u32, memory_bytes: u64, at: Millis) -> Amounts {
+        let bytes = match self.current(at) {
+            Self::Fixed { memory, .. } => bytes(memory).unwrap_or(0) as f64,
             Self::Curve { seed, memory, .. } => {
                 let resident = memory + 0.03 * (smooth(*seed ^ 0x6d, at, 20 * MINUTE) - 0.5);
-                quantities(self.cores(cores, at), resident * memory_bytes as f64)
+                resident * memory_bytes as f64
             }
-        }
+            Self::Changed { .. } | Self::Waiting => 58.0 * MIB,
+        };
+        Amounts { cores: self.cores(cores, at), bytes }
+    }
+
+    /// Whether it is sent exactly as given at `at`, however full its node is.
+    pub fn is_fixed(&self, at: Millis) -> bool {
+        matches!(self.current(at), Self::Fixed { .. })
+    }
+
+    /// Returns its part of what guests get: all of it if it is fixed.
+    pub fn own_share(&self, share: Share, at: Millis) -> Share {
+        if self.is_fixed(at) { Share::WHOLE } else { share }
     }
 
     /// The load at `at`, which is never one that changes.
@@ -299,8 +333,8 @@ mod tests {
         load.reseed(7);
         assert!(load.cores(4, NOON - 1) < 0.3 && load.cores(4, NOON) > 3.6);
         assert_eq!(
-            load.usage(4, 1 << 30, NOON),
-            Load::Curve { profile: Profile::Hot, seed: 7, memory: 0.5 }.usage(4, 1 << 30, NOON)
+            load.usage(4, 1 << 30, Share::WHOLE, NOON),
+            Load::Curve { profile: Profile::Hot, seed: 7, memory: 0.5 }.usage(4, 1 << 30, Share::WHOLE, NOON)
         );
     }
 

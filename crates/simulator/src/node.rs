@@ -6,7 +6,7 @@ use super::{
     activity::seconds,
     clock::Millis,
     guest::Guest,
-    load::{Load, Profile},
+    load::{Amounts, Load, Profile},
     rng::{self, Rng},
 };
 
@@ -133,6 +133,11 @@ impl Node {
 
     pub fn uid(&self) -> String {
         rng::uid(0, &["node", &self.name])
+    }
+
+    /// What everything uses that is no pod: the kernel, the kubelet, the processes of storage and network.
+    pub fn own_use(&self) -> Amounts {
+        Amounts { cores: f64::from(self.cores) / 16.0, bytes: (3_u64 << 30) as f64 }
     }
 
     /// Whether the node is Ready: its kubelet answers.

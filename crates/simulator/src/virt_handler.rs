@@ -76,7 +76,8 @@ fn router(cluster: &Arc<Cluster>, node: &str) -> Router {
     served.router("/metrics", |cluster, node| {
         let world = &cluster.world;
         let node = world.node(node).unwrap_or_else(|| Arc::new(Node::new(node)));
-        let text = metrics::write(cluster.kubevirt, &node, &world.guests_on(&node.name), world.clock.now());
+        let (guests, now) = (world.guests_on(&node.name), world.clock.now());
+        let text = metrics::write(cluster.kubevirt, &world.tenants_of(&node), &guests, now);
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
     })
 }

@@ -3,7 +3,7 @@
 use super::template::{Quoted, join, put};
 use crate::{
     clock::{Millis, SECOND, rfc3339},
-    load::{self, Usage, VolumeFigures},
+    load::{self, Amounts, Usage, VolumeFigures},
     node::Node,
     pressure::{Pressure, Stall},
     rng::hash,
@@ -32,20 +32,24 @@ pub struct InterfaceBytes {
     pub transmit: u64,
 }
 
-/// Writes the whole summary. `at` is when containers were sampled; `volumes_at` is when volumes were, once a
-/// minute by default.
-pub fn summary(out: &mut String, node: &Node, pods: &[NodePod], at: Millis, volumes_at: Millis) {
-    node_stats(out, node, pods, at);
+/// Writes the whole summary. `used` is what the node and its pods use, `at` when containers were sampled; `volumes_at` is
+/// when volumes were, once a minute by default.
+pub fn summary(
+    out: &mut String,
+    node: &Node,
+    used: Amounts,
+    pods: &[NodePod],
+    at: Millis,
+    volumes_at: Millis,
+) {
+    node_stats(out, node, used, pods, at);
     out.push_str(r#","pods":["#);
     join(out, pods, |out, pod| pod_stats(out, pod, at, volumes_at));
     out.push_str("]}");
 }
 
-fn node_stats(out: &mut String, node: &Node, pods: &[NodePod], at: Millis) {
-    let used: Vec<_> = pods.iter().flat_map(|pod| &pod.containers).map(|(_, usage)| numbers(usage)).collect();
-    let nanos = used.iter().map(|(nanos, _)| nanos).sum::<u64>() + 900_000_000;
-    let nanos = nanos.min(u64::from(node.cores) * 1_000_000_000);
-    let bytes = used.iter().map(|(_, bytes)| bytes).sum::<u64>() + (3 << 30);
+fn node_stats(out: &mut String, node: &Node, used: Amounts, pods: &[NodePod], at: Millis) {
+    let (nanos, bytes) = ((used.cores * 1e9) as u64, used.bytes as u64);
     put!(
         out,
         r#"{{"node":{{"nodeName":{},"systemContainers":[{{"name":"kubelet","startTime":"{}","#,

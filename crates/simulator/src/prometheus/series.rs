@@ -1,6 +1,6 @@
 //! The time series that have been scraped: volumes from each kubelet, and guests from virt-handler.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::selector::Selector;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     figures::{self, Scrape, disk_figures},
     guest::{Guest, Launcher},
     load::{self, VolumeFigures},
-    node::Node,
+    tenants::Tenants,
     virt_handler::{FAMILIES, Family, Sampled},
     world::{Pace, SimulatedCluster},
 };
@@ -52,10 +52,10 @@ pub struct Series {
 
 enum Measure {
     Volume(Arc<Guest>, usize, OfVolume),
-    Memory(Arc<Guest>, OfGuest),
-    Cpu(Arc<Guest>),
+    Memory(Arc<Guest>, Arc<Tenants>, OfGuest),
+    Cpu(Arc<Guest>, Arc<Tenants>),
     /// The family, the guest on its node, and the labels beside those of the guest.
-    Handler(&'static Family, Arc<Guest>, Arc<Node>, String),
+    Handler(&'static Family, Arc<Guest>, Arc<Tenants>, String),
 }
 
 /// The memory figures of a guest, in bytes.
@@ -75,20 +75,26 @@ impl SimulatedCluster {
         let has_own = |name: &str| name == CPU || GUESTS.iter().any(|(own, _)| *own == name);
         let families: Vec<_> =
             families.into_iter().filter(|(name, _)| wanted(name) && !has_own(name)).collect();
+        let tenants: HashMap<_, _> =
+            self.tenants().into_iter().map(|(name, tenants)| (name, Arc::new(tenants))).collect();
         for guest in self.guests().iter().filter(|guest| selector.allows("namespace", &guest.namespace)) {
             let running = guest.launchers.iter().filter(|pod| self.is_scraped(pod));
             for pod in running {
                 let volumes = VOLUMES.into_iter().filter(|(name, _)| wanted(name));
                 found.extend(volumes.flat_map(|(name, of)| self.volumes_of(guest, pod, name, of)));
             }
-            if let Some(holder) = guest.holder().filter(|holder| self.is_scraped(holder)) {
+            if let Some(holder) = guest.holder().filter(|holder| self.is_scraped(holder))
+                && let Some(tenants) = tenants.get(&holder.node)
+            {
                 let memory = GUESTS.into_iter().filter(|(name, _)| wanted(name));
-                let memory = memory.map(|(name, of)| (name, Measure::Memory(guest.clone(), of)));
-                let cpu = wanted(CPU).then(|| (CPU, Measure::Cpu(guest.clone())));
+                let memory =
+                    memory.map(|(name, of)| (name, Measure::Memory(guest.clone(), tenants.clone(), of)));
+                let cpu = wanted(CPU).then(|| (CPU, Measure::Cpu(guest.clone(), tenants.clone())));
                 let all = memory.chain(cpu);
                 found.extend(all.map(|(name, measure)| self.of_guest(guest, holder, name, measure)));
-                let counted =
-                    families.iter().flat_map(|(name, family)| self.counted(guest, holder, name, family));
+                let counted = families
+                    .iter()
+                    .flat_map(|(name, family)| self.counted(guest, holder, tenants, name, family));
                 found.extend(counted);
             }
         }
@@ -130,13 +136,13 @@ impl SimulatedCluster {
         &self,
         guest: &Arc<Guest>,
         pod: &Launcher,
+        tenants: &Arc<Tenants>,
         name: &str,
         family: &'static Family,
     ) -> Vec<Series> {
-        let Some(node) = self.node(&pod.node) else { return Vec::new() };
-        let values = values(family, guest, &node, self.clock.now()).into_iter();
+        let values = values(family, guest, tenants, self.clock.now()).into_iter();
         let series = values.map(|(own, _)| {
-            let measure = Measure::Handler(family, guest.clone(), node.clone(), own.clone());
+            let measure = Measure::Handler(family, guest.clone(), tenants.clone(), own.clone());
             let mut series = self.of_guest(guest, pod, name, measure);
             series.labels.extend(labels(&own));
             series.labels.sort();
@@ -184,7 +190,7 @@ impl Series {
         let mut times: Vec<_> = times.collect();
         times.reverse();
         match &self.measure {
-            Measure::Cpu(guest) => self.counted(guest, &times),
+            Measure::Cpu(guest, tenants) => self.counted_cpu(guest, tenants, &times),
             _ => times.into_iter().filter_map(|at| Some((at, self.at(at)?))).collect(),
         }
     }
@@ -196,22 +202,22 @@ impl Series {
             (at > step - LOOKBACK && at >= self.since()).then_some(at)
         };
         let times: Vec<Option<Millis>> = steps.iter().map(sampled).collect();
-        let Measure::Cpu(guest) = &self.measure else {
+        let Measure::Cpu(guest, tenants) = &self.measure else {
             return times.into_iter().map(|at| self.at(at?)).collect();
         };
         let known: Vec<Millis> = times.iter().flatten().copied().collect();
-        let mut counted = self.counted(guest, &known).into_iter();
+        let mut counted = self.counted_cpu(guest, tenants, &known).into_iter();
         times.into_iter().map(|at| at.and_then(|_| counted.next()).map(|(_, value)| value)).collect()
     }
 
     /// Returns the samples of the CPU counter; each continues from the one before.
-    fn counted(&self, guest: &Guest, times: &[Millis]) -> Vec<(Millis, f64)> {
+    fn counted_cpu(&self, guest: &Guest, tenants: &Tenants, times: &[Millis]) -> Vec<(Millis, f64)> {
         let mut samples: Vec<(Millis, f64)> = Vec::with_capacity(times.len());
         for at in times {
             let from = self.counts_from(*at);
             let value = match samples.last() {
-                Some((before, value)) if *before >= from => value + seconds(guest, *before, *at),
-                _ => seconds(guest, from, *at),
+                Some((before, value)) if *before >= from => value + seconds(guest, tenants, *before, *at),
+                _ => seconds(guest, tenants, from, *at),
             };
             samples.push((*at, value));
         }
@@ -231,12 +237,12 @@ impl Series {
     /// Returns the rate of a counter in units per second; `None` for a gauge, or if the range has fewer than
     /// two samples.
     pub fn rate(&self, now: Millis, range: Millis) -> Option<f64> {
-        let Measure::Cpu(guest) = &self.measure else { return None };
+        let Measure::Cpu(guest, tenants) = &self.measure else { return None };
         let from = (now - range).max(self.since());
         if now - from < 2 * millis(self.pace.metrics) {
             return None;
         }
-        Some(seconds(guest, from, now) * SECOND as f64 / (now - from) as f64)
+        Some(seconds(guest, tenants, from, now) * SECOND as f64 / (now - from) as f64)
     }
 
     fn scrape(&self, now: Millis) -> Scrape {
@@ -252,8 +258,8 @@ impl Series {
     /// The time of the first sample: when the guest started, or came to its node.
     fn since(&self) -> Millis {
         match &self.measure {
-            Measure::Volume(guest, ..) | Measure::Memory(guest, _) => guest.started,
-            Measure::Cpu(guest) | Measure::Handler(_, guest, ..) => guest.on_node_since(),
+            Measure::Volume(guest, ..) | Measure::Memory(guest, ..) => guest.started,
+            Measure::Cpu(guest, _) | Measure::Handler(_, guest, ..) => guest.on_node_since(),
         }
     }
 
@@ -263,10 +269,10 @@ impl Series {
                 let measured = figures::scrape(&self.node, at, millis(self.pace.volumes)).at;
                 Some(of(&disk_figures(guest.disks.get(*index)?, measured)) as f64)
             }
-            Measure::Memory(guest, of) => Some(of(&figures_of(guest, at))),
-            Measure::Cpu(guest) => Some(seconds(guest, self.counts_from(at), at)),
-            Measure::Handler(family, guest, node, own) => {
-                let mut values = values(family, guest, node, at).into_iter();
+            Measure::Memory(guest, tenants, of) => Some(of(&figures_of(guest, tenants, at))),
+            Measure::Cpu(guest, tenants) => Some(seconds(guest, tenants, self.counts_from(at), at)),
+            Measure::Handler(family, guest, tenants, own) => {
+                let mut values = values(family, guest, tenants, at).into_iter();
                 values.find(|(labels, _)| labels == own).map(|(_, value)| value)
             }
         }
@@ -274,9 +280,9 @@ impl Series {
 }
 
 /// The values of a family of one guest, with the labels beside those of the guest.
-fn values(family: &Family, guest: &Guest, node: &Node, at: Millis) -> Vec<(String, f64)> {
+fn values(family: &Family, guest: &Guest, tenants: &Tenants, at: Millis) -> Vec<(String, f64)> {
     let mut values = Vec::new();
-    (family.2)(&Sampled::new(guest, node, KubevirtVersion::default(), at), &mut values);
+    (family.2)(&Sampled::new(guest, tenants, KubevirtVersion::default(), at), &mut values);
     values
 }
 
@@ -286,22 +292,23 @@ fn labels(text: &str) -> impl Iterator<Item = (String, String)> {
     labels.map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
-/// CPU seconds that a guest used between two times.
-fn seconds(guest: &Guest, from: Millis, to: Millis) -> f64 {
+/// CPU seconds that a guest used between two times, beside those who are on its node now.
+fn seconds(guest: &Guest, tenants: &Tenants, from: Millis, to: Millis) -> f64 {
     let (mut at, mut sum) = (from, 0.0);
     while at < to {
         let slot = at.div_euclid(EVEN) * EVEN;
         let end = (slot + EVEN).min(to);
-        sum += guest.load.cores(guest.cpu, slot + EVEN / 2) * (end - at) as f64 / SECOND as f64;
+        sum += tenants.cores_of(guest, slot + EVEN / 2) * (end - at) as f64 / SECOND as f64;
         at = end;
     }
     sum
 }
 
 /// The guest's kernel reserves a thirtieth of the memory. Usable is what the load leaves of the rest.
-fn figures_of(guest: &Guest, at: Millis) -> Figures {
+fn figures_of(guest: &Guest, tenants: &Tenants, at: Millis) -> Figures {
     let available = guest.memory_bytes() - guest.memory_bytes() / 30;
-    let used = load::bytes(&guest.load.usage(guest.cpu, guest.memory_bytes(), at).memory).unwrap_or(0);
+    let usage = guest.load.usage(guest.cpu, guest.memory_bytes(), tenants.share(at), at);
+    let used = load::bytes(&usage.memory).unwrap_or(0);
     let resident = if guest.hugepages.is_some() { 180 << 20 } else { used };
     Figures {
         available: available as f64,

@@ -6,6 +6,7 @@ mod ceph;
 mod direct;
 mod faults;
 mod figures;
+mod nodes;
 mod prometheus;
 mod reports;
 mod scenario;

@@ -10,6 +10,7 @@ use crate::{
     load,
     node::Node,
     objects::{self, Body, FileSystem, Part},
+    tenants::Tenants,
 };
 
 /// The value of one series, and its labels beside those of the guest.
@@ -28,7 +29,7 @@ pub struct Sampled<'a> {
 }
 
 /// Returns the metrics of a node's guests at `now`.
-pub fn write(version: KubevirtVersion, node: &Node, guests: &[Arc<Guest>], now: Millis) -> String {
+pub fn write(version: KubevirtVersion, tenants: &Tenants, guests: &[Arc<Guest>], now: Millis) -> String {
     let mut out = format!(
         "# HELP go_goroutines Number of goroutines that currently exist.\n# TYPE go_goroutines gauge\ngo_goroutines 312\n\
          # HELP kubevirt_info Version information.\n# TYPE kubevirt_info gauge\n\
@@ -37,7 +38,7 @@ pub fn write(version: KubevirtVersion, node: &Node, guests: &[Arc<Guest>], now: 
     );
     let sampled: Vec<(Sampled<'_>, String)> = guests
         .iter()
-        .map(|guest| (Sampled::new(guest, node, version, now), labels(&node.name, guest)))
+        .map(|guest| (Sampled::new(guest, tenants, version, now), labels(&tenants.node.name, guest)))
         .collect();
     let mut values = Vec::new();
     for (name, kind, series) in FAMILIES {
@@ -67,17 +68,18 @@ fn labels(node: &str, guest: &Arc<Guest>) -> String {
 }
 
 impl<'a> Sampled<'a> {
-    /// The guest on this node at `now`.
-    pub fn new(guest: &'a Guest, node: &'a Node, version: KubevirtVersion, now: Millis) -> Self {
+    /// The guest on its node at `now`.
+    pub fn new(guest: &'a Guest, tenants: &'a Tenants, version: KubevirtVersion, now: Millis) -> Self {
         let memory = guest.memory_bytes();
         // As in the series that Prometheus has of the same guest.
         let available = memory - memory / 30;
-        let resident = load::bytes(&guest.load.usage(guest.cpu, memory, now).memory).unwrap_or(0);
+        let usage = guest.load.usage(guest.cpu, memory, tenants.share(now), now);
+        let resident = load::bytes(&usage.memory).unwrap_or(0);
         let used = guest.does_at(now).used.map_or(resident - resident / 2, |used| available / 1000 * used);
         Self {
             guest,
             now,
-            node,
+            node: &tenants.node,
             version,
             spans: guest.spans(now),
             available: available as f64,

@@ -1,6 +1,6 @@
 //! What the HTTP APIs read: objects, changes and figures.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -10,10 +10,12 @@ use crate::{
     figures,
     guest::{Guest, Launcher, PodPhase, State},
     hardware::DiskMode,
+    load::Amounts,
     node::{Kubelet, Node, PlainPod},
     objects::{self, Body, NodePod, Part, PodSample},
     resource::Resource,
     store::Expired,
+    tenants::{Share, Tenants},
 };
 
 impl SimulatedCluster {
@@ -55,6 +57,8 @@ impl SimulatedCluster {
     pub(crate) fn pod_metrics(&self, namespace: Option<&str>) -> Vec<PodSample> {
         let state = self.state.read();
         let wanted = |found: &str| namespace.is_none_or(|namespace| namespace == found);
+        let tenants = state.tenants();
+        let share = |node: &str, at| tenants.get(node).map_or(Share::WHOLE, |tenants| tenants.share(at));
         let scrape = |node: &str| {
             let answers = state.nodes.get(node).is_some_and(|node| node.kubelet == Kubelet::Answers);
             answers.then(|| figures::scrape(node, self.clock.now(), millis(self.pace.metrics)))
@@ -67,7 +71,8 @@ impl SimulatedCluster {
             let measured =
                 guest.launchers.iter().filter(|pod| pod.phase == PodPhase::Running && pod.measured);
             measured.filter_map(|pod| {
-                let sampled = figures::sample_launcher(guest, pod, scrape(&pod.node)?);
+                let scrape = scrape(&pod.node)?;
+                let sampled = figures::sample_launcher(guest, pod, share(&pod.node, scrape.at), scrape);
                 Some(by_its_node(sampled, &pod.node))
             })
         });
@@ -100,11 +105,21 @@ impl SimulatedCluster {
             figures::scrape(&node.name, now, millis(self.pace.metrics)).at,
             figures::scrape(&node.name, now, millis(self.pace.volumes)).at,
         );
-        let pods = self.pods_on(node, at, volumes_at);
+        let (pods, used) = self.pods_on(node, at, volumes_at);
         let mut out = String::new();
         let ahead = node.clock_ahead;
-        objects::summary(&mut out, node, &pods, at + ahead, volumes_at + ahead);
+        objects::summary(&mut out, node, used, &pods, at + ahead, volumes_at + ahead);
         out
+    }
+
+    /// Returns what runs on a node.
+    pub(crate) fn tenants_of(&self, node: &Arc<Node>) -> Tenants {
+        self.state.read().tenants_of(node.clone())
+    }
+
+    /// Returns what runs on each node, by its name.
+    pub(crate) fn tenants(&self) -> HashMap<String, Tenants> {
+        self.state.read().tenants()
     }
 
     /// Returns the guests that run on a node: their domains are there.
@@ -121,16 +136,18 @@ impl SimulatedCluster {
         state.plain.values().filter(|pod| pod.is_virt_handler()).map(|pod| PlainPod::clone(pod)).collect()
     }
 
-    fn pods_on(&self, record: &Node, at: Millis, volumes_at: Millis) -> Vec<NodePod> {
+    /// Returns the pods on a node, and what the whole node uses.
+    fn pods_on(&self, record: &Node, at: Millis, volumes_at: Millis) -> (Vec<NodePod>, Amounts) {
         let (state, node) = (self.state.read(), record.name.as_str());
         let here = |guest: &Arc<Guest>| guest.launchers.iter().any(|pod| pod.node == node);
         let guests: Vec<_> = state.guests.values().filter(|guest| here(guest)).cloned().collect();
         let plain: Vec<_> = state.plain.values().filter(|pod| pod.node == node).cloned().collect();
+        let tenants = state.tenants_of(Arc::new(record.clone()));
         drop(state);
         let launchers = guests.iter().flat_map(|guest| {
             let pods =
                 guest.launchers.iter().filter(|pod| pod.node == node && pod.phase == PodPhase::Running);
-            pods.map(|pod| figures::launcher_node_pod(guest, pod, record, at, volumes_at))
+            pods.map(|pod| figures::launcher_node_pod(guest, pod, &tenants, at, volumes_at))
         });
         let attachments = guests.iter().flat_map(|guest| {
             let held = guest.holder().is_some_and(|holder| holder.node == node);
@@ -140,6 +157,7 @@ impl SimulatedCluster {
                 .filter(move |disk| held && disk.mode == DiskMode::Hotplug)
                 .map(|disk| figures::attachment_node_pod(guest, disk, at, volumes_at))
         });
-        launchers.chain(attachments).chain(plain.iter().map(|pod| figures::plain_node_pod(pod, at))).collect()
+        let plain = plain.iter().map(|pod| figures::plain_node_pod(pod, at));
+        (launchers.chain(attachments).chain(plain).collect(), tenants.node_use(at))
     }
 }

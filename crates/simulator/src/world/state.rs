@@ -1,7 +1,7 @@
 //! The records of the cluster, and the objects that are derived from them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     objects::{self, Body, Part},
     resource::Resource,
     store::Store,
+    tenants::Tenants,
     users::Viewer,
 };
 
@@ -87,6 +88,35 @@ impl State {
             let body = Body::Raw(Arc::new(viewer.binding(namespace)));
             self.store.put(Resource::RoleBindings, &key(namespace, &viewer.name), body);
         }
+    }
+
+    /// Returns what runs on a node.
+    pub fn tenants_of(&self, node: Arc<Node>) -> Tenants {
+        let mut tenants = Tenants::new(node);
+        self.guests.values().for_each(|guest| tenants.add_guest(guest));
+        self.plain.values().for_each(|pod| tenants.add_pod(pod));
+        tenants
+    }
+
+    /// Returns what runs on each node, by its name.
+    pub fn tenants(&self) -> HashMap<String, Tenants> {
+        let nodes = self.nodes.values();
+        let mut all: HashMap<_, _> =
+            nodes.map(|node| (node.name.clone(), Tenants::new(node.clone()))).collect();
+        for guest in self.guests.values() {
+            let nodes: BTreeSet<&str> = guest.launchers.iter().map(|pod| pod.node.as_str()).collect();
+            for node in nodes {
+                if let Some(tenants) = all.get_mut(node) {
+                    tenants.add_guest(guest);
+                }
+            }
+        }
+        for pod in self.plain.values() {
+            if let Some(tenants) = all.get_mut(&pod.node) {
+                tenants.add_pod(pod);
+            }
+        }
+        all
     }
 
     pub fn put_node(&mut self, node: Node) {
