@@ -268,7 +268,7 @@ impl Drop for Collector {
 }
 
 fn names(nodes: &[&str]) -> Targets {
-    let nodes = nodes.iter().map(|&node| NodeTarget { name: node.into(), address: None });
+    let nodes = nodes.iter().map(|&node| NodeTarget { name: node.into(), address: None, has_vms: true });
     Targets { nodes: nodes.collect(), ..Targets::default() }
 }
 

@@ -77,7 +77,9 @@ impl ClusterState {
         match id {
             SourceId::PodMetrics => self.summarise_metrics(),
             SourceId::Kubelet => self.summarise_kubelets(&targets.nodes),
-            SourceId::VirtHandler => self.summarise_handlers(&targets.nodes),
+            SourceId::VirtHandler => {
+                self.summarise_handlers(targets.nodes.iter().filter(|node| node.has_vms))
+            }
             SourceId::GuestAgent => self.summarise_guests(&targets.guests),
             SourceId::Prometheus => self.summarise_prometheus(),
             SourceId::AccessReviews => self.summarise_reviews(),
@@ -182,22 +184,22 @@ impl ClusterState {
         }
     }
 
-    /// Sums up the virt-handlers of the nodes that should be asked. If none can be asked, that is the error, and
+    /// Sums up the virt-handlers of the nodes with VMs. If none can be asked, that is the error, and
     /// not that of each node.
-    fn summarise_handlers(&self, nodes: &[NodeTarget]) -> Summary {
+    fn summarise_handlers<'a>(&self, nodes: impl Iterator<Item = &'a NodeTarget> + Clone) -> Summary {
         let found = self.summarise_source(SourceId::VirtHandler);
         if !found.errors.is_empty() || !found.tried {
             return found;
         }
         let failing: Vec<(&str, &SourceError)> = nodes
-            .iter()
+            .clone()
             .filter_map(|node| Some((&*node.name, self.counted_guests.node(&node.name)?.error.as_ref()?)))
             .collect();
         Summary {
             last_success: self.counted_guests.answered(),
             errors: failing.iter().map(|(_, error)| (*error).clone()).collect(),
-            asked: nodes.len(),
-            tried: nodes.iter().all(|node| self.counted_guests.node(&node.name).is_some())
+            asked: nodes.clone().count(),
+            tried: nodes.clone().all(|node| self.counted_guests.node(&node.name).is_some())
                 && self.inventory_tried(),
             nodes: failing.into_iter().map(|(node, _)| node.to_owned()).collect(),
             ..found

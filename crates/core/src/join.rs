@@ -43,13 +43,13 @@ impl ClusterState {
         if mem::take(&mut self.nodes.changed) {
             self.sort_nodes();
         }
-        let nodes = self.used_nodes(now);
         let (touched, mut rows) = (mem::take(&mut self.touched), mem::take(&mut self.rows));
         rows.update(self, touched, now);
         self.rows = rows;
         self.seq += 1;
         self.collect_names(now);
         self.list_targets();
+        let nodes = self.used_nodes(now);
         let sources = self.health();
         Snapshot {
             seq: self.seq,

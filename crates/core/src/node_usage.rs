@@ -68,9 +68,12 @@ impl ClusterState {
         if !self.limits.asks(SourceId::Kubelet) {
             return Missing { fix: fix::configure(SourceId::Kubelet), ..Reason::NotConfigured.into() };
         }
-        let Some(kubelet) = kubelet else {
-            return Missing { detail: msg!(error.no_vm_on_node), ..Reason::NotReported.into() };
-        };
+        if !self.is_asked(&node.name) {
+            let is_labelled = self.sorted_nodes.iter().any(|node| node.schedulable);
+            let detail = if is_labelled { msg!(error.not_schedulable) } else { msg!(error.no_vm_on_node) };
+            return Missing { detail, ..Reason::NotReported.into() };
+        }
+        let Some(kubelet) = kubelet else { return Reason::Starting.into() };
         match &kubelet.error {
             Some(error) => fix::missing(error, fix::kubelet(error.reason, &node.name), None),
             None if kubelet.answered.is_none() => Reason::Starting.into(),

@@ -143,7 +143,8 @@ pub struct ReviewFacts {
     pub counts: ReviewCounts,
 }
 
-/// What the collector should ask, as of the last join: the nodes, guests and images that have a Running VM.
+/// What the collector should ask, as of the last join: the guests and images that have a Running VM, and the nodes that have
+/// one or can get one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Targets {
     pub nodes: Arc<[NodeTarget]>,
@@ -161,8 +162,10 @@ pub struct Targets {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeTarget {
     pub name: Box<str>,
-    /// `status.hostIP` of a launcher pod on the node; `None` if no pod gives it.
+    /// `status.hostIP` of a launcher pod on the node, else the address of the node's own object, if it has one.
     pub address: Option<IpAddr>,
+    /// Whether a VM runs there, so that its virt-handler should be asked too.
+    pub has_vms: bool,
 }
 
 /// How a watched collection changed.

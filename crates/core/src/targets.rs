@@ -1,12 +1,17 @@
-//! Lists what the collector should ask: nodes, guests and images that have a Running VM. `join` puts it into
-//! the snapshot.
+//! Lists what the collector should ask: guests and images that have a Running VM, and nodes that have one or on which
+//! KubeVirt can place one. `join` puts it into the snapshot.
 
-use std::{collections::BTreeSet, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    net::IpAddr,
+    sync::Arc,
+};
 
 use super::{
     dependencies::Dependencies,
     inventory::Entry,
-    observation::{Backend, Image, Key, NodeTarget, Targets},
+    observation::{At, Backend, Image, Key, NodeTarget, Targets},
     rows::Rows,
     state::ClusterState,
     touched::Name,
@@ -59,7 +64,7 @@ impl ClusterState {
         let Targets { nodes, guests, images, names: _, uncounted } = mem::take(&mut self.targets);
         let changes = self.rows.changes;
         self.targets = Targets {
-            nodes: self.with_addresses(if changes.nodes { self.rows.nodes() } else { nodes }),
+            nodes: self.nodes_to_ask(nodes, changes.nodes),
             guests: if changes.guests { self.rows.guests() } else { guests },
             images: if changes.images { self.rows.images() } else { images },
             names: self.tracked_names(),
@@ -67,24 +72,49 @@ impl ClusterState {
         };
     }
 
-    /// Returns the nodes with the address that one of the pods on each gives.
-    fn with_addresses(&self, nodes: Arc<[NodeTarget]>) -> Arc<[NodeTarget]> {
-        let address = |node: &str| {
-            let pods = self.pods.named(Name::PodsOn(node)).iter().filter(|pod| pod.node_name == node);
-            pods.filter_map(|pod| pod.host_ip).next()
-        };
-        if nodes.iter().all(|node| node.address == address(&node.name)) {
-            return nodes;
+    /// Returns the nodes whose kubelets should be asked: those with a VM, and those on which KubeVirt can place one, since
+    /// people choose by them where a VM goes. Their use costs a request each, as everywhere. `last` are those of before.
+    fn nodes_to_ask(&self, last: Arc<[NodeTarget]>, has_changed: bool) -> Arc<[NodeTarget]> {
+        let mut wanted: BTreeMap<&str, bool> = BTreeMap::new();
+        if self.limits.asks(SourceId::Kubelet) {
+            let schedulable = self.sorted_nodes.iter().filter(|node| node.schedulable);
+            wanted.extend(schedulable.map(|node| (node.name.as_str(), false)));
         }
-        nodes.iter().map(|node| NodeTarget { address: address(&node.name), ..node.clone() }).collect()
+        match has_changed {
+            true => wanted.extend(self.rows.nodes().map(|name| (name, true))),
+            false => wanted.extend(last.iter().filter(|node| node.has_vms).map(|node| (&*node.name, true))),
+        }
+        let is_same = |((name, has_vms), node): ((&&str, &bool), &NodeTarget)| {
+            (*name, *has_vms, self.address_of(name)) == (&*node.name, node.has_vms, node.address)
+        };
+        if wanted.len() == last.len() && wanted.iter().zip(last.iter()).all(is_same) {
+            return last;
+        }
+        let target = |(name, has_vms): (&str, bool)| NodeTarget {
+            name: name.into(),
+            address: self.address_of(name),
+            has_vms,
+        };
+        wanted.into_iter().map(target).collect()
+    }
+
+    /// Returns the address that one of the pods on a node gives, else that of its own object.
+    fn address_of(&self, node: &str) -> Option<IpAddr> {
+        let pods = self.pods.named(Name::PodsOn(node)).iter().filter(|pod| pod.node_name == node);
+        let own = || self.nodes.get(&At("", node))?.address;
+        pods.filter_map(|pod| pod.host_ip).next().or_else(own)
+    }
+
+    /// Whether the kubelet of a node is asked, as of the last join.
+    pub(super) fn is_asked(&self, node: &str) -> bool {
+        self.targets.nodes.binary_search_by(|target| (*target.name).cmp(node)).is_ok()
     }
 }
 
 impl Rows {
-    fn nodes(&self) -> Arc<[NodeTarget]> {
-        let nodes = self.shown().filter(|(_, asks)| asks.node).map(|(vm, _)| vm.summary.node.as_str());
-        let nodes: BTreeSet<&str> = nodes.collect();
-        nodes.into_iter().map(|name| NodeTarget { name: name.into(), address: None }).collect()
+    /// The nodes of running VMs, some of them several times.
+    fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.shown().filter(|(_, asks)| asks.node).map(|(vm, _)| vm.summary.node.as_str())
     }
 
     /// The nodes with a running VM on which virt-handler counts none now.

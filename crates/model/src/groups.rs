@@ -1,7 +1,7 @@
 //! VMs by node or by namespace: what a group's VMs are allocated, what they use, and how far they overcommit
 //! their node. The groups page and `/api/groups` show it; `core::groups` computes it.
 
-use core::cmp::Ordering;
+use core::{cmp::Ordering, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -145,8 +145,14 @@ pub struct Node {
     pub ready_since: Option<Millis>,
     /// Cordoned: `spec.unschedulable`.
     pub unschedulable: bool,
-    /// KubeVirt's label `kubevirt.io/schedulable`: VMs may be placed on the node.
+    /// KubeVirt's label `kubevirt.io/schedulable`, whatever its value: KubeVirt manages the node.
     pub takes_vms: bool,
+    /// Whether that label is `true`: KubeVirt can place VMs on the node now. Only the core reads this and the address.
+    #[serde(skip)]
+    pub schedulable: bool,
+    /// The first address of the type `InternalIP`.
+    #[serde(skip)]
+    pub address: Option<IpAddr>,
     /// What its kubelet measures. The core adds it; `None` in the node's own object.
     pub used: Option<Box<NodeUse>>,
 }

@@ -31,6 +31,8 @@ fn with_nodes() -> Snapshot {
         ready_since: None,
         unschedulable: name == "node-c",
         takes_vms: true,
+        schedulable: true,
+        address: None,
         used: used(name, cores * 1_000_000_000, gi << 30),
     };
     let nodes =

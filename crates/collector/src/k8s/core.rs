@@ -126,6 +126,15 @@ pub struct NodeSpec {
 pub struct NodeStatus {
     pub allocatable: Obj<Allocatable>,
     pub conditions: List<Condition>,
+    pub addresses: List<NodeAddress>,
+}
+
+/// An address of a node: `InternalIP`, `ExternalIP`, `Hostname` and others.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeAddress {
+    pub r#type: Identifier,
+    pub address: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

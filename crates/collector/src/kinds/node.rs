@@ -1,8 +1,10 @@
 //! Nodes: the resources that VMs can use, and readiness.
 
+use std::net::IpAddr;
+
 use super::{Kind, ObservedKind, Scope, texts};
 use crate::k8s::{
-    core::{NodeSpec, NodeStatus},
+    core::{NodeAddress, NodeSpec, NodeStatus},
     kubevirt::Condition,
     lenient::Scalar,
     meta::Object,
@@ -37,12 +39,14 @@ impl Kind for Nodes {
             ready_since: status.conditions.iter().find(|of| &*of.r#type == "Ready").and_then(since),
             unschedulable: object.spec.unschedulable.0,
             takes_vms: !meta.labels.schedulable.is_empty(),
+            schedulable: &*meta.labels.schedulable == "true",
+            address: status.addresses.iter().find_map(internal_ip),
             used: None,
         }
     }
 
     fn left_out(object: &Object<NodeSpec, NodeStatus>) -> u32 {
-        object.status.conditions.left_out
+        object.status.conditions.left_out + object.status.addresses.left_out
     }
 
     fn weight(facts: &Node) -> usize {
@@ -76,6 +80,10 @@ fn ready(condition: &Condition) -> Option<bool> {
     }
 }
 
+fn internal_ip(address: &NodeAddress) -> Option<IpAddr> {
+    (&*address.r#type == "InternalIP").then(|| address.address.0.parse().ok())?
+}
+
 fn since(condition: &Condition) -> Option<Millis> {
     time::rfc3339(&condition.last_transition_time)
 }
@@ -103,9 +111,27 @@ mod tests {
             ready_since: Some(1_767_225_601_000),
             unschedulable: true,
             takes_vms: true,
+            schedulable: false,
+            address: None,
             used: None,
         };
         assert_eq!(node(r#"{"unschedulable": true}"#, status), want);
+    }
+
+    #[test]
+    fn a_node_on_which_vms_can_be_placed_has_the_label_and_an_address() {
+        let node = |label: &str, addresses: &str| {
+            let json = format!(
+                r#"{{"metadata": {{"name": "n1", "labels": {{"kubevirt.io/schedulable": "{label}"}}}}, "status": {{"addresses": {addresses}}}}}"#
+            );
+            let node = read::<Nodes>(&json).unwrap();
+            (node.takes_vms, node.schedulable, node.address.map(|address| address.to_string()))
+        };
+        let all = r#"[{"type": "Hostname", "address": "10.0.0.1"}, {"type": "InternalIP", "address": "n1"},
+            {"type": "InternalIP", "address": "fd00::7"}, {"type": "InternalIP", "address": "10.0.0.7"}]"#;
+        assert_eq!(node("true", all), (true, true, Some("fd00::7".into())));
+        assert_eq!(node("false", "[7, {}]"), (true, false, None));
+        assert_eq!(node("", "{}"), (false, false, None));
     }
 
     #[test]

@@ -233,7 +233,7 @@ async fn requests_to_prometheus_use_a_proxy_and_those_to_kubelets_never() {
     let config =
         CollectConfig { kubelet, prometheus: Some(prometheus()), proxies: proxied_by(&proxy), ..config() };
     let address: std::net::IpAddr = "127.0.0.2".parse().unwrap();
-    let node = NodeTarget { name: "n".into(), address: Some(address) };
+    let node = NodeTarget { name: "n".into(), address: Some(address), has_vms: true };
     let aims = Targets { nodes: vec![node].into(), ..Targets::default() };
     let mut collector = Collector::aim(&server, config, aims).await;
     collector

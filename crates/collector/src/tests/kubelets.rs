@@ -27,6 +27,7 @@ fn nodes(nodes: &[(&str, &str)]) -> Targets {
     let target = |(name, address): &(&str, &str)| NodeTarget {
         name: (*name).into(),
         address: address.parse::<IpAddr>().ok(),
+        has_vms: true,
     };
     Targets { nodes: nodes.iter().map(target).collect(), ..Targets::default() }
 }

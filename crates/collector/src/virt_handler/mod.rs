@@ -202,7 +202,7 @@ impl Handlers {
     fn keys(&self, targets: &Targets) -> Vec<NodeKey> {
         let found = self.found.borrow();
         let address = |node: &str| found.as_ref()?.addresses.get(node).copied();
-        let nodes = targets.nodes.iter();
+        let nodes = targets.nodes.iter().filter(|node| node.has_vms);
         nodes.map(|node| NodeKey { name: (&*node.name).into(), address: address(&node.name) }).collect()
     }
 }

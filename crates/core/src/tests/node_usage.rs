@@ -1,6 +1,7 @@
 //! What everything on a node uses, as its kubelet says.
 
 use super::*;
+use i18n::Render;
 use model::{
     figure::{Figure, Missing},
     groups::{Group, GroupSort, GroupsQuery, Node, NodeUse},
@@ -49,6 +50,34 @@ fn a_node_is_as_full_as_everything_on_it_makes_it() {
     assert_eq!((memory.source, memory.at, memory.stale), (Source::KubeletProxy, NOW - 5 * SECOND, false));
     let n2 = used(&mut state, "n2", NOW);
     assert_eq!(missing(&n2.cpu).reason, Reason::NotReported, "nobody asks a node without a VM");
+}
+
+#[test]
+fn the_use_of_a_node_without_vms_is_known_or_the_reason_says_why_nobody_asks() {
+    let mut state = two_nodes();
+    let why = |state: &mut ClusterState, name: &str| {
+        let Missing { reason, detail, .. } = missing(&used(state, name, NOW).cpu).clone();
+        (reason, detail.english())
+    };
+    assert_eq!(why(&mut state, "n1"), (Reason::Starting, String::new()), "its VM runs, its kubelet is asked");
+    let (reason, detail) = why(&mut state, "n2");
+    assert_eq!(reason, Reason::NotReported);
+    assert!(detail.starts_with("no VM runs on the node, so"), "{detail}");
+    let labelled = |name: &str| Node { schedulable: true, ..node(name) };
+    state.apply(Observation::Nodes(applied(labelled("n3"))));
+    let (reason, detail) = why(&mut state, "n2");
+    assert!(
+        reason == Reason::NotReported && detail.contains("kubevirt.io/schedulable is not true"),
+        "{detail}"
+    );
+    assert_eq!(why(&mut state, "n3").0, Reason::Starting);
+    state.apply(answer("n3", NOW, CORE, GI));
+    assert_eq!(used(&mut state, "n3", NOW).cpu.sample().map(|of| of.used), Some(CORE));
+    state.apply(Observation::Nodes(applied(node("n3"))));
+    state.apply(Observation::Nodes(applied(labelled("n2"))));
+    let later = NOW + 20 * limits().disk_interval + 1;
+    let unknown = missing(&used(&mut state, "n3", later).cpu).detail.english();
+    assert!(unknown.contains("so that its kubelet is not asked"), "and not that it is old: {unknown}");
 }
 
 #[test]

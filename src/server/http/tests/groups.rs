@@ -34,6 +34,8 @@ fn server() -> Server {
             ready_since: None,
             unschedulable: true,
             takes_vms: true,
+            schedulable: true,
+            address: Some([10, 0, 0, 1].into()),
             used: Some(Box::new(NodeUse {
                 cpu: known(Unit::Nanocores, 3_800_000_000, 4_000_000_000),
                 memory: missing(Reason::NoAllocation),

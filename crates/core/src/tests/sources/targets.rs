@@ -20,7 +20,7 @@ fn targets_are_what_running_vms_need() {
     let pod = PodFacts { host_ip: address, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
     state.apply(Observation::Pods(applied(pod)));
     let targets = state.join(NOW).targets;
-    assert_eq!(*targets.nodes, [NodeTarget { name: "n1".into(), address }]);
+    assert_eq!(*targets.nodes, [NodeTarget { name: "n1".into(), address, has_vms: true }]);
     assert_eq!((&*targets.guests, &*targets.images), (&[Key::new("a", "web-vm")][..], &[image("root")][..]));
     stop(&mut state);
     assert_eq!(state.join(NOW).targets, Targets { names: targets.names, ..Targets::default() });
@@ -45,6 +45,39 @@ fn a_node_that_does_not_exist_is_not_asked() {
     assert_eq!(asked(&mut state), 1);
     let volume = find(&state.join(NOW), "a", "2").volumes[0].clone();
     assert_eq!(volume.usage.missing().map(|missing| missing.reason), Some(Reason::NoNode));
+}
+
+/// People choose by these nodes where a VM goes.
+#[test]
+fn a_node_on_which_a_vm_can_be_placed_is_asked_too() {
+    let mut state = all();
+    let address = "10.0.0.9".parse().ok();
+    let node = |name: &str, schedulable| model::groups::Node {
+        name: name.into(),
+        takes_vms: true,
+        schedulable,
+        address,
+        ..Default::default()
+    };
+    let asked = |state: &mut ClusterState| {
+        let targets = state.join(NOW).targets;
+        let nodes = targets.nodes.iter().map(|node| (node.name.to_string(), node.has_vms, node.address));
+        nodes.collect::<Vec<_>>()
+    };
+    let (n1, n2) = (("n1".to_owned(), true, address), ("n2".to_owned(), false, address));
+    state.apply(Observation::Nodes(replaced(vec![node("n1", true), node("n2", true), node("n3", false)])));
+    assert_eq!(asked(&mut state), [n1.clone(), n2.clone()]);
+    let host = PodFacts { host_ip: "10.0.0.7".parse().ok(), ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
+    state.apply(Observation::Pods(applied(host)));
+    assert_eq!(asked(&mut state)[0].2, "10.0.0.7".parse().ok(), "a pod's comes first");
+    stop(&mut state);
+    assert_eq!(asked(&mut state), [(n1.0.clone(), false, "10.0.0.7".parse().ok()), n2]);
+    state.apply(Observation::Nodes(applied(node("n2", false))));
+    assert_eq!(asked(&mut state).len(), 1, "KubeVirt does not place VMs there any more");
+    let mut without = all();
+    without.limits.disk_sources.retain(|source| *source != SourceId::Kubelet);
+    without.apply(Observation::Nodes(replaced(vec![node("n1", true), node("n2", true)])));
+    assert_eq!(asked(&mut without), [n1], "only its virt-handler");
 }
 
 /// Its watch says something once a minute, however often others are asked.

@@ -299,6 +299,8 @@ pub fn node(id: usize, salt: usize) -> Node {
         ready_since: Some(NOW - make.numbers.random_range(1_000_000_000..100_000_000_000)),
         unschedulable: make.one_in(2),
         takes_vms: make.one_in(2),
+        schedulable: true,
+        address: Some([10, 250, salt as u8, id as u8].into()),
         used: Some(Box::new(NodeUse { cpu: make.figure(Unit::Nanocores), memory: make.figure(Unit::Bytes) })),
     }
 }
