@@ -4,16 +4,12 @@ use leptos::prelude::*;
 
 use crate::{
     server_fns::respond_with,
-    ui::{
-        address,
-        components::{card::vm_address, title::title},
-        ready::ready,
-    },
+    ui::{address, components::title::title, ready::ready},
 };
 use i18n::{MARK, around, expected, t};
 use model::bad_param::BadParam;
 
-fn all_vms() -> impl IntoView {
+pub fn all_vms() -> impl IntoView {
     view! { <a href=address::at("/")>{t!(page.all_vms)}</a> }
 }
 
@@ -28,36 +24,6 @@ pub fn NotFound() -> impl IntoView {
             <p>{t!(page.not_found_text)} " " {all_vms()}</p>
         </div>
     })
-}
-
-/// There is no VM with this name. `similar` has namespace and name of those that may be meant.
-pub fn no_vm(namespace: String, name: String, similar: Vec<(String, String)>) -> impl IntoView {
-    let link = |(namespace, name): &(String, String)| {
-        view! {
-            <li>
-                <a href=vm_address(namespace, name)>{name.clone()}</a>
-                " "
-                <small>{namespace.clone()}</small>
-            </li>
-        }
-    };
-    let links: Vec<_> = similar.iter().map(link).collect();
-    let similar = (!links.is_empty()).then(|| {
-        view! {
-            <p>{t!(vm.similar)}</p>
-            <ul>{links}</ul>
-        }
-    });
-    let (before, after) = around(&t!(page.no_vm_text, name = MARK, namespace = namespace));
-    view! {
-        <div class="empty">
-            <h1>{t!(page.no_vm)}</h1>
-            <p>
-                {before} <b>{name}</b> {after} " " {all_vms()}
-            </p>
-            {similar}
-        </div>
-    }
 }
 
 /// The query is not valid.

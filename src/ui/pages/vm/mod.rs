@@ -5,6 +5,7 @@ mod amounts;
 mod devices;
 mod figures;
 mod guest;
+mod no_vm;
 mod timeline;
 mod unknown;
 mod verdict;
@@ -13,10 +14,7 @@ mod volumes;
 use leptos::{either::EitherOf4, prelude::*};
 use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
 
-use super::{
-    loading,
-    missing::{bad_query, no_vm},
-};
+use super::{loading, missing::bad_query};
 use crate::{
     server_fns::respond_with,
     ui::{
@@ -49,6 +47,7 @@ use model::{
     view::{HistoryView, TimelineView, VmView},
     vm::{Status, Vm},
 };
+use no_vm::no_vm;
 use timeline::{restart_notice, timeline_section};
 use unknown::all_unknown;
 use verdict::verdict;
