@@ -153,8 +153,21 @@ pub struct Node {
     /// The first address of the type `InternalIP`.
     #[serde(skip)]
     pub address: Option<IpAddr>,
+    pub pressure: NodePressure,
+    /// `status.nodeInfo.kubeletVersion`, such as `v1.34.1`; empty if it is not known.
+    pub kubelet_version: String,
     /// What its kubelet measures. The core adds it; `None` in the node's own object.
     pub used: Option<Box<NodeUse>>,
+}
+
+/// The conditions by which a kubelet reports that it runs short of something, and evicts pods. `None` if a condition is
+/// unknown or was never set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodePressure {
+    pub memory: Option<bool>,
+    pub disk: Option<bool>,
+    /// Process IDs.
+    pub pids: Option<bool>,
 }
 
 /// What everything on a node uses, VMs or not, of what the node can allocate.

@@ -33,6 +33,8 @@ fn with_nodes() -> Snapshot {
         takes_vms: true,
         schedulable: true,
         address: None,
+        pressure: Default::default(),
+        kubelet_version: "v1.34.1".into(),
         used: used(name, cores * 1_000_000_000, gi << 30),
     };
     let nodes =

@@ -122,11 +122,12 @@ pub struct NodeSpec {
 
 /// The status of a node.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct NodeStatus {
     pub allocatable: Obj<Allocatable>,
     pub conditions: List<Condition>,
     pub addresses: List<NodeAddress>,
+    pub node_info: Obj<NodeInfo>,
 }
 
 /// An address of a node: `InternalIP`, `ExternalIP`, `Hostname` and others.
@@ -135,6 +136,12 @@ pub struct NodeStatus {
 pub struct NodeAddress {
     pub r#type: Identifier,
     pub address: Identifier,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodeInfo {
+    pub kubelet_version: ReadableText<80>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

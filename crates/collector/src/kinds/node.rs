@@ -1,4 +1,4 @@
-//! Nodes: the resources that VMs can use, and readiness.
+//! Nodes: the resources that VMs can use, readiness and pressure.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,12 @@ use crate::k8s::{
     meta::Object,
     time,
 };
-use model::{Millis, groups::Node, quantity::Quantity, source::SourceId};
+use model::{
+    Millis,
+    groups::{Node, NodePressure},
+    quantity::Quantity,
+    source::SourceId,
+};
 use wukong_core::observation::{Change, Key, Observation};
 
 /// Nodes.
@@ -35,12 +40,18 @@ impl Kind for Nodes {
             memory: quantity(&status.allocatable.memory)
                 .map(Quantity::units)
                 .filter(|bytes| *bytes < 1 << 63),
-            ready: status.conditions.iter().find_map(ready),
+            ready: condition(&status, "Ready"),
             ready_since: status.conditions.iter().find(|of| &*of.r#type == "Ready").and_then(since),
             unschedulable: object.spec.unschedulable.0,
             takes_vms: !meta.labels.schedulable.is_empty(),
             schedulable: &*meta.labels.schedulable == "true",
             address: status.addresses.iter().find_map(internal_ip),
+            pressure: NodePressure {
+                memory: condition(&status, "MemoryPressure"),
+                disk: condition(&status, "DiskPressure"),
+                pids: condition(&status, "PIDPressure"),
+            },
+            kubelet_version: status.node_info.kubelet_version.0.clone(),
             used: None,
         }
     }
@@ -50,7 +61,7 @@ impl Kind for Nodes {
     }
 
     fn weight(facts: &Node) -> usize {
-        size_of::<Node>() + texts(&[&facts.name])
+        size_of::<Node>() + texts(&[&facts.name, &facts.kubelet_version])
     }
 
     fn key(facts: &Node) -> Key {
@@ -70,14 +81,14 @@ fn quantity(text: &Scalar) -> Option<Quantity> {
     Quantity::parse(text.given()?).ok()
 }
 
-/// The condition `Ready`. `Unknown` is `None`: the control plane writes it for a kubelet that has stopped
-/// reporting.
-fn ready(condition: &Condition) -> Option<bool> {
-    match (&*condition.r#type, &*condition.status) {
-        ("Ready", "True") => Some(true),
-        ("Ready", "False") => Some(false),
+/// A condition. `Unknown` is `None`: the control plane writes it for a kubelet that has stopped reporting.
+fn condition(status: &NodeStatus, kind: &str) -> Option<bool> {
+    let mut of_kind = status.conditions.iter().filter(|condition| &*condition.r#type == kind);
+    of_kind.find_map(|condition| match &*condition.status {
+        "True" => Some(true),
+        "False" => Some(false),
         _ => None,
-    }
+    })
 }
 
 fn internal_ip(address: &NodeAddress) -> Option<IpAddr> {
@@ -102,7 +113,9 @@ mod tests {
     #[test]
     fn a_node_says_what_it_can_allocate_and_whether_it_is_ready() {
         let status = r#"{"capacity": {"cpu": "64", "memory": "1Ki"}, "allocatable": {"cpu": "63500m", "memory": "251Ki"},
-            "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:01Z"}]}"#;
+            "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "DiskPressure", "status": "True"}, {"type": "PIDPressure", "status": "Unknown"},
+                {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:01Z"}],
+            "nodeInfo": {"kubeletVersion": "v1.34.1", "osImage": "Ubuntu"}}"#;
         let want = Node {
             name: "n1".into(),
             cpu: Some(63_500_000_000),
@@ -113,6 +126,8 @@ mod tests {
             takes_vms: true,
             schedulable: false,
             address: None,
+            pressure: NodePressure { memory: Some(false), disk: Some(true), pids: None },
+            kubelet_version: "v1.34.1".into(),
             used: None,
         };
         assert_eq!(node(r#"{"unschedulable": true}"#, status), want);
@@ -157,5 +172,7 @@ mod tests {
         }
         let bare = read::<Nodes>(r#"{"metadata": {"name": "n1"}}"#).unwrap();
         assert!(!bare.takes_vms, "nothing of KubeVirt is on it");
+        assert_eq!((bare.pressure, bare.kubelet_version.as_str()), (NodePressure::default(), ""));
+        assert_eq!(node("{}", r#"{"nodeInfo": [7]}"#).kubelet_version, "");
     }
 }

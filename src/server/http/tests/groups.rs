@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::fixture::*;
 use model::{
     figure::{Basis, Figure, Sample, Source, Unit},
-    groups::{Node, NodeUse},
+    groups::{Node, NodePressure, NodeUse},
     map::MapNames,
     reason::Reason,
     vm::Status,
@@ -37,6 +37,8 @@ fn server() -> Server {
             schedulable: true,
             address: Some([10, 0, 0, 1].into()),
             used: Some(Box::new(NodeUse {
+            pressure: NodePressure { memory: Some(false), disk: Some(true), pids: None },
+            kubelet_version: "v1.34.1".into(),
                 cpu: known(Unit::Nanocores, 3_800_000_000, 4_000_000_000),
                 memory: missing(Reason::NoAllocation),
             })),

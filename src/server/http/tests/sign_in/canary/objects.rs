@@ -15,7 +15,7 @@ use model::{
     Millis,
     events::VmEvents,
     figure::{Basis, Figure, Missing, Sample, Source, Unit},
-    groups::{Node, NodeUse},
+    groups::{Node, NodePressure, NodeUse},
     insight::{Filling, Finding, Insight, Sizing, Verdict, Window},
     message::Message,
     rates::{OperationRates, Rate, TrafficRates},
@@ -301,6 +301,12 @@ pub fn node(id: usize, salt: usize) -> Node {
         takes_vms: make.one_in(2),
         schedulable: true,
         address: Some([10, 250, salt as u8, id as u8].into()),
+        pressure: NodePressure {
+            memory: [Some(true), Some(false), None][make.shape.random_range(0..3)],
+            disk: [Some(true), Some(false), None][make.shape.random_range(0..3)],
+            pids: None,
+        },
+        kubelet_version: make.text("kubelet-version"),
         used: Some(Box::new(NodeUse { cpu: make.figure(Unit::Nanocores), memory: make.figure(Unit::Bytes) })),
     }
 }

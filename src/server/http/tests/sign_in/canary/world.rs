@@ -144,7 +144,7 @@ impl CanaryCluster {
         let findings = self.findings().into_iter().filter(|(row, _)| rights.sees(row));
         findings.for_each(|(_, finding)| facts.add(&finding));
         if rights.nodes {
-            facts.add(&self.node_objects());
+            self.node_objects().into_iter().for_each(|node| facts.add(&node.localized(Lang::English)));
         }
         // Since when a source answers is for everybody, in steps of 15 s.
         for source in self.source_states() {
@@ -236,7 +236,9 @@ fn every_field_of_every_object_is_marked() {
     for source in world.source_states() {
         unmarked(&serde_json::to_value(source.localized(Lang::English)).unwrap(), "source", &mut found);
     }
-    unmarked(&serde_json::to_value(world.node_objects()).unwrap(), "node", &mut found);
+    for node in world.node_objects() {
+        unmarked(&serde_json::to_value(node.localized(Lang::English)).unwrap(), "node", &mut found);
+    }
     for (_, finding) in world.findings() {
         unmarked(&serde_json::to_value(finding).unwrap(), "finding", &mut found);
     }
