@@ -10,7 +10,7 @@ use leptos_router::{
     hooks::{use_navigate, use_url},
 };
 
-use model::{bad_param::BadParam, groups::GroupsQuery, query::Query};
+use model::{bad_param::BadParam, groups::GroupsQuery, insight::InsightQuery, query::Query};
 
 /// The path below which everything lives, such as `/vms`: without a slash at its end, empty if that is the whole host.
 /// The context of a request holds it.
@@ -44,6 +44,11 @@ pub fn list(query: &Query) -> String {
 /// Returns the address of the page of nodes or namespaces.
 pub fn groups(query: &GroupsQuery) -> String {
     at(&query.address())
+}
+
+/// Returns the address of the page of findings.
+pub fn insights(query: &InsightQuery) -> String {
+    at(&["/insights", &query.to_query_string()].concat())
 }
 
 /// Returns a function that opens an address of this server. (By default, Leptos would put the base path before an

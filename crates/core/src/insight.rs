@@ -1,13 +1,14 @@
 //! Derives findings and hints from a day of points of each VM. Pure arithmetic; docs/history.md states the
 //! rules. The history task of `pipeline` calls `compute_findings`, and `http` serves the pages.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 pub use super::findings::{Findings, Running};
 use super::{
     Scope, Visible,
     frame::{Identity, frame},
     history::{COARSE, HistoryStore, index},
+    select::on_node,
 };
 use model::{
     Millis,
@@ -299,7 +300,11 @@ pub fn page(
     now: Millis,
 ) -> InsightsView {
     let of_scope = || findings.of(visible.scope());
-    let mut rows: Vec<&Insight> = of_scope().filter(|row| matches(row, query)).collect();
+    // Findings do not know where their VMs are.
+    let names = || on_node(visible, &query.node).map(|vm| vm.summary.key()).collect();
+    let on_node: Option<HashSet<_>> = (!query.node.is_empty()).then(names);
+    let is_there = |row: &&Insight| on_node.as_ref().is_none_or(|names| names.contains(&row.key()));
+    let mut rows: Vec<&Insight> = of_scope().filter(|row| matches(row, query)).filter(is_there).collect();
     rows.sort_by(|a, b| order(a, b, query));
     let pages = (rows.len() as u32).div_ceil(PAGE_SIZE).max(1);
     let page = query.page.clamp(1, pages);

@@ -110,6 +110,16 @@ fn urgency(status: Status) -> u8 {
     }
 }
 
+/// Returns the VMs that the list shows for a node.
+pub fn on_node<'a>(visible: &'a Visible, node: &'a str) -> impl Iterator<Item = &'a Vm> {
+    visible.vms().iter().map(|vm| &**vm).filter(move |vm| is_on_node(&vm.summary, node))
+}
+
+/// Whether the VM is on the node, or migrates to it.
+fn is_on_node(vm: &VmSummary, node: &str) -> bool {
+    vm.node == node || vm.migrating_to == node
+}
+
 /// The filters of a query, prepared for comparison.
 struct Filter<'a> {
     query: &'a Query,
@@ -159,7 +169,7 @@ impl<'a> Filter<'a> {
             text: self.text.is_empty() || self.finds(vm),
             namespace: query.namespace.is_empty() || summary.namespace == query.namespace,
             status: query.status.is_none_or(|status| is_counted_as(summary.status, status)),
-            node: query.node.is_empty() || summary.node == query.node || summary.migrating_to == query.node,
+            node: query.node.is_empty() || is_on_node(summary, &query.node),
             attention,
             kinds,
         }

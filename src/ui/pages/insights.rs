@@ -108,8 +108,9 @@ struct NoFindings {
 impl NoFindings {
     fn of(view: &InsightsView) -> Option<Self> {
         let because = |title, text: String, filtered| Some(Self { title, text, filtered });
+        let InsightQuery { kind, resource, namespace, node, .. } = &view.query;
         let filtered =
-            view.query.kind.is_some() || view.query.resource.is_some() || !view.query.namespace.is_empty();
+            kind.is_some() || resource.is_some() || [namespace, node].iter().any(|name| !name.is_empty());
         match view.matching {
             _ if view.computed_at.is_none() => {
                 because(t!(insights.not_analysed), t!(insights.not_analysed_why).to_owned(), false)
@@ -184,7 +185,7 @@ fn count(kind: Option<FindingKind>, count: u32, chosen: Option<FindingKind>) -> 
     view! {
         <li class=if count == 0 { "zero" } else { "" }>
             <a
-                href=address_of(&query)
+                href=address::insights(&query)
                 aria-current=(kind == chosen).then_some("true")
             >
                 <span>{kind.map_or_else(|| t!(insights.all), kind_word)}</span>
@@ -218,7 +219,7 @@ fn Filters<'a>(view: &'a InsightsView) -> impl IntoView + use<> {
         let fields = FormData::new_with_form(&event_target(&event)).ok();
         let query = InsightQuery::parse(|field| fields.as_ref()?.get(field).as_string()).unwrap_or_default();
         let options = NavigateOptions { scroll: false, ..NavigateOptions::default() };
-        go(&address_of(&query), options);
+        go(&address::insights(&query), options);
     };
     let query = &view.query;
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
@@ -230,6 +231,8 @@ fn Filters<'a>(view: &'a InsightsView) -> impl IntoView + use<> {
             {select(t!(insights.kind), "kind", kinds(), query.kind.map_or("", FindingKind::code))}
             {select(t!(insights.resource), "resource", resources(), query.resource.map_or("", Resource::code))}
             {select(t!(list.namespace), "namespace", named(&view.namespaces), &query.namespace)}
+            {(!query.node.is_empty())
+                .then(|| select(t!(list.node), "node", named(std::slice::from_ref(&query.node)), &query.node))}
             {select(t!(list.sort), "sort", sorts(), query.sort.code())}
             {select(t!(list.order), "order", orders(), order)}
             <button class="button">{t!(list.apply)}</button>
@@ -307,7 +310,7 @@ fn head(
     let address = sort.map(|sort| {
         let order = sorted.map_or(sort.default_order(), Order::other);
         let query = InsightQuery { sort, order, page: 1, ..query.clone() };
-        address_of(&query)
+        address::insights(&query)
     });
     sort_head(text(name), if number { "num" } else { "" }.to_owned(), sorted, address)
 }
@@ -362,13 +365,9 @@ fn used(finding: &Finding) -> impl IntoView + use<> {
     }
 }
 
-fn address_of(query: &InsightQuery) -> String {
-    address::at(&["/insights", &query.to_query_string()].concat())
-}
-
 fn pager(view: &InsightsView) -> Option<impl IntoView + use<>> {
     let query = &view.query;
-    let address = |page| address_of(&InsightQuery { page, ..query.clone() });
+    let address = |page| address::insights(&InsightQuery { page, ..query.clone() });
     pagination(query.page, view.pages, view.matching, &address)
 }
 

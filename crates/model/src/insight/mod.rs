@@ -157,6 +157,13 @@ pub struct Insight {
     pub finding: Finding,
 }
 
+impl Insight {
+    /// Identifies the VM, as [`VmSummary::key`](super::vm::VmSummary::key) does.
+    pub fn key(&self) -> (Kind, &str, &str) {
+        (self.kind, &self.namespace, &self.name)
+    }
+}
+
 /// What a VM's history suggests for one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {

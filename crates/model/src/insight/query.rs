@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{FindingKind, Resource};
 use crate::{
     bad_param::{BadParam, Expected},
-    name::is_dns_label,
+    name::{is_dns_label, is_dns_subdomain},
     params::Params,
     query::{Order, push},
 };
@@ -46,12 +46,14 @@ impl InsightSort {
     }
 }
 
-/// The query of the list in its URL: `kind, resource, namespace, sort, order, page`.
+/// The query of the list in its URL: `kind, resource, namespace, node, sort, order, page`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsightQuery {
     pub kind: Option<FindingKind>,
     pub resource: Option<Resource>,
     pub namespace: String,
+    /// Findings about VMs that are on this node, or migrate to it; empty for all.
+    pub node: String,
     pub sort: InsightSort,
     pub order: Order,
     /// Counted from 1.
@@ -65,6 +67,7 @@ impl Default for InsightQuery {
             kind: None,
             resource: None,
             namespace: String::new(),
+            node: String::new(),
             sort,
             order: sort.default_order(),
             page: 1,
@@ -94,11 +97,16 @@ impl InsightQuery {
         if !namespace.is_empty() && !is_dns_label(&namespace) {
             return Err(BadParam::new("namespace", Expected::Namespace));
         }
+        let node = value("node").unwrap_or_default();
+        if !node.is_empty() && !is_dns_subdomain(&node) {
+            return Err(BadParam::new("node", Expected::Name));
+        }
         let page = value("page").map_or(Some(1), |page| page.parse().ok().filter(|page| *page > 0));
         Ok(Self {
             kind: pick(value("kind"), "kind", &FindingKind::ALL, FindingKind::code, KINDS)?,
             resource: pick(value("resource"), "resource", &Resource::ALL, Resource::code, RESOURCES)?,
             namespace,
+            node,
             sort,
             order: order.unwrap_or(sort.default_order()),
             page: page.ok_or_else(|| BadParam::new("page", Expected::Number))?,
@@ -111,6 +119,7 @@ impl InsightQuery {
         push(&mut out, "kind", self.kind.map_or("", FindingKind::code));
         push(&mut out, "resource", self.resource.map_or("", Resource::code));
         push(&mut out, "namespace", &self.namespace);
+        push(&mut out, "node", &self.node);
         if self.sort != InsightSort::default() {
             push(&mut out, "sort", self.sort.code());
         }
@@ -154,13 +163,14 @@ mod tests {
             ("kind", "Oversized"),
             ("resource", "memory"),
             ("namespace", "a-b"),
+            ("node", "n1.rack"),
             ("sort", "reclaimable"),
             ("order", "asc"),
             ("page", "2"),
         ]);
         assert_eq!(
             query.unwrap().to_query_string(),
-            "?kind=oversized&resource=memory&namespace=a-b&sort=reclaimable&order=asc&page=2"
+            "?kind=oversized&resource=memory&namespace=a-b&node=n1.rack&sort=reclaimable&order=asc&page=2"
         );
     }
 
@@ -173,6 +183,7 @@ mod tests {
             ("order", "up"),
             ("page", "0"),
             ("page", "x"),
+            ("node", "N1"),
         ] {
             assert_eq!(parse(&[(field, value)]).unwrap_err().field, field, "{value}");
         }

@@ -7,7 +7,7 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use ::model::query::Sort;
 
 use super::{
-    objects::{NAMESPACES, name, namespace, node_name},
+    objects::{NAMESPACES, NODES, name, namespace, node_name},
     world::CanaryCluster,
 };
 use model::query::encode;
@@ -102,6 +102,7 @@ pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
         let of = namespace(world.rows.choose(rng).unwrap().namespace);
         groups.push(format!("by=node&namespace={of}"));
         insights.push(format!("namespace={of}"));
+        insights.push(format!("node={}", node_name(rng.random_range(0..NODES))));
     }
     for query in groups {
         let mut coded = String::new();
