@@ -124,7 +124,7 @@ pub async fn hydrate() {
     let search = location.search().unwrap_or_default();
     let loaded = match page.split('/').nth(1).unwrap_or_default() {
         "vms" => load::<VmRoute>().await,
-        "groups" => load::<GroupsRoute>().await,
+        "groups" | "nodes" => load::<GroupsRoute>().await,
         "insights" => load::<InsightsRoute>().await,
         "sources" => load::<SourcesRoute>().await,
         _ => load_view(ViewKind::of_address(&search).unwrap_or_else(default_view)).await,
@@ -160,6 +160,11 @@ pub fn App() -> impl IntoView {
                     />
                     <Route
                         path=path!("/groups")
+                        view={Lazy::<LazyPage<GroupsRoute>>::new()}
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("/nodes/:name")
                         view={Lazy::<LazyPage<GroupsRoute>>::new()}
                         ssr=SsrMode::Async
                     />

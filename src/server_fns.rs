@@ -22,6 +22,7 @@ use model::{
     bad_param::BadParam,
     groups::GroupsView,
     map::MapNames,
+    nodes::NodeView,
     query::ViewKind,
     view::{HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
@@ -77,6 +78,7 @@ pub trait PageData: Send + Sync {
     fn map_names(&self, query: &Query, group: &str, block: u32) -> MapNames;
     fn groups(&self, query: &GroupsQuery) -> GroupsView;
     fn vm(&self, namespace: &str, name: &str) -> VmView;
+    fn node(&self, name: &str) -> NodeView;
     /// Returns the VM's history, for which it may have to wait for Prometheus.
     fn history<'a>(&'a self, namespace: &'a str, name: &'a str, span: Span) -> BoxFuture<'a, HistoryView>;
     /// Returns the VM's timeline, with the Events that are known, or after a wait if `wait` is set.
@@ -198,6 +200,13 @@ pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
     Ok(request::page_data()?.vm(&namespace, &name))
 }
 
+/// Returns the page of one node.
+#[server(name = GetNode, prefix = "/fn", endpoint = "node", input = GetUrl, output = Postcard, client = PageClient)]
+pub async fn node(name: String) -> Result<NodeView, Failure> {
+    request::check_node(&name)?;
+    Ok(request::page_data()?.node(&name))
+}
+
 /// Returns the history of one VM over a span of `1h`, `24h`, `7d` or `30d`. It may have to wait for Prometheus.
 #[server(name = GetHistory, prefix = "/fn", endpoint = "history", input = GetUrl, output = Postcard, client = PageClient)]
 pub async fn history(
@@ -303,6 +312,10 @@ mod request {
 
     pub fn check_vm(namespace: &str, name: &str) -> Result<(), Failure> {
         name::check_vm(namespace, name).map_err(refuse)
+    }
+
+    pub fn check_node(name: &str) -> Result<(), Failure> {
+        name::check_node(name).map_err(refuse)
     }
 
     fn refuse(bad: BadParam) -> Failure {

@@ -10,7 +10,9 @@ use leptos_router::{
     hooks::{use_navigate, use_url},
 };
 
-use model::{bad_param::BadParam, groups::GroupsQuery, insight::InsightQuery, query::Query};
+use model::{
+    bad_param::BadParam, groups::GroupsQuery, insight::InsightQuery, name::is_dns_subdomain, query::Query,
+};
 
 /// The path below which everything lives, such as `/vms`: without a slash at its end, empty if that is the whole host.
 /// The context of a request holds it.
@@ -49,6 +51,11 @@ pub fn groups(query: &GroupsQuery) -> String {
 /// Returns the address of the page of findings.
 pub fn insights(query: &InsightQuery) -> String {
     at(&["/insights", &query.to_query_string()].concat())
+}
+
+/// Returns the address of a node's page; `None` for a name that no node can have, which a Wukong's status may contain.
+pub fn node(name: &str) -> Option<String> {
+    is_dns_subdomain(name).then(|| at(&["/nodes/", name].concat()))
 }
 
 /// Returns a function that opens an address of this server. (By default, Leptos would put the base path before an

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use model::{
-    delta::{Extent, FrameChange, HomeChange, Slot, VmChange},
+    delta::{Extent, FrameChange, HomeChange, NodeChange, Slot, VmChange},
+    nodes::NodeView,
     source::SourceHealth,
     view::{Frame, HomeView, SourcesView, VmView},
     vm::VmSummary,
@@ -75,6 +76,14 @@ pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
     let health = (before.health != after.health).then(|| after.health.clone());
     let same = vm.is_none() && details.is_none() && health.is_none() && is_same(&before.frame, &frame);
     if same { Outcome::Same } else { Outcome::Change(VmChange { frame, vm, details, health }) }
+}
+
+/// Compares two pages of a node.
+pub fn node(before: &NodeView, after: &NodeView) -> Outcome<NodeChange> {
+    let Some(frame) = frame_change(&before.frame, &after.frame) else { return Outcome::Other };
+    let node = (before.node != after.node).then(|| after.node.clone());
+    let same = node.is_none() && is_same(&before.frame, &frame);
+    if same { Outcome::Same } else { Outcome::Change(NodeChange { frame, node }) }
 }
 
 /// Compares two sources pages.

@@ -12,7 +12,7 @@ use super::{
 };
 use model::{
     Millis,
-    figure::{Basis, Sample},
+    figure::{Basis, Figure, Sample},
     groups::{Consumer, Group, GroupsQuery, GroupsView, Node, PAGE_SIZE, Share, TOP, Top},
     query::GroupBy,
     totals::{Capacity, Totals},
@@ -83,7 +83,8 @@ pub fn key(vm: &VmSummary, by: GroupBy) -> &str {
     }
 }
 
-fn group(name: &str, vms: &[&Vm], node: Option<&Node>) -> Group {
+/// Returns the group of these VMs. `node` is the node's own object, if the group is a node and its object is known.
+pub(super) fn group(name: &str, vms: &[&Vm], node: Option<&Node>) -> Group {
     let held = || vms.iter().map(|vm| &vm.summary).filter(|vm| holds(vm.status));
     Group {
         name: name.to_owned(),
@@ -120,22 +121,31 @@ pub fn top(visible: &Visible, namespace: &str) -> Top {
         .filter(|vm| vm.summary.status == Status::Running)
         .filter(|vm| namespace.is_empty() || vm.summary.namespace == namespace)
         .collect();
-    let largest = |used: fn(&Vm) -> Option<Consumer>| largest(vms.iter().filter_map(|vm| used(vm)).collect());
+    let largest =
+        |used: fn(&Vm) -> Option<Consumer>| largest(vms.iter().filter_map(|vm| used(vm)).collect(), TOP);
     Top {
-        cpu: largest(|vm| Some(consumer(vm, vm.summary.usage.cpu.sample()?))),
-        memory: largest(|vm| Some(consumer(vm, vm.summary.usage.memory.sample()?))),
+        cpu: largest(|vm| consumer(vm, &vm.summary.usage.cpu)),
+        memory: largest(|vm| consumer(vm, &vm.summary.usage.memory)),
         disk: largest(disk),
         disk_left_out: vms.iter().filter(|vm| left_out(vm)).count() as u32,
     }
 }
 
-fn consumer(vm: &Vm, sample: &Sample) -> Consumer {
+/// Returns what the VM uses by this figure; `None` if it is not known.
+pub(super) fn consumer(vm: &Vm, figure: &Figure) -> Option<Consumer> {
+    let sample = figure.sample()?;
+    Some(Consumer { of: Some(sample.of), stale: sample.stale, ..using(vm, sample.used) })
+}
+
+/// Returns the VM as one that uses this much, of nothing yet.
+pub(super) fn using(vm: &Vm, used: u64) -> Consumer {
+    let VmSummary { namespace, name, .. } = &vm.summary;
     Consumer {
-        namespace: vm.summary.namespace.clone(),
-        name: vm.summary.name.clone(),
-        used: sample.used,
-        of: sample.of,
-        stale: sample.stale,
+        namespace: namespace.clone(),
+        name: name.clone(),
+        used,
+        of: None,
+        stale: false,
         partial: false,
     }
 }
@@ -144,15 +154,16 @@ fn consumer(vm: &Vm, sample: &Sample) -> Consumer {
 /// volume is known.
 fn disk(vm: &Vm) -> Option<Consumer> {
     let own = |sample: &&Sample| sample.basis == Basis::Own;
-    let mut samples = vm.volumes.iter().filter_map(|volume| volume.usage.sample()).filter(own);
-    let mut sum = consumer(vm, samples.next()?);
-    for sample in samples {
-        sum.used = sum.used.saturating_add(sample.used);
-        sum.of = sum.of.saturating_add(sample.of);
-        sum.stale |= sample.stale;
-    }
-    sum.partial = vm.volumes.iter().any(|volume| volume.usage.sample().is_none());
-    Some(sum)
+    let samples: Vec<&Sample> =
+        vm.volumes.iter().filter_map(|volume| volume.usage.sample()).filter(own).collect();
+    let sum =
+        |of: fn(&Sample) -> u64| samples.iter().fold(0_u64, |sum, sample| sum.saturating_add(of(sample)));
+    (!samples.is_empty()).then(|| Consumer {
+        of: Some(sum(|sample| sample.of)),
+        stale: samples.iter().any(|sample| sample.stale),
+        partial: vm.volumes.iter().any(|volume| volume.usage.sample().is_none()),
+        ..using(vm, sum(|sample| sample.used))
+    })
 }
 
 /// Whether a volume of the VM is known but not counted, because it is not the VM's own.
@@ -160,13 +171,14 @@ fn left_out(vm: &Vm) -> bool {
     vm.volumes.iter().filter_map(|volume| volume.usage.sample()).any(|sample| sample.basis != Basis::Own)
 }
 
-fn largest(mut consumers: Vec<Consumer>) -> Vec<Consumer> {
+/// Returns those that use the most, at most `most`, largest first.
+pub(super) fn largest(mut consumers: Vec<Consumer>, most: usize) -> Vec<Consumer> {
     let by_use = |a: &Consumer, b: &Consumer| {
         b.used.cmp(&a.used).then_with(|| (&a.name, &a.namespace).cmp(&(&b.name, &b.namespace)))
     };
-    if consumers.len() > TOP {
-        consumers.select_nth_unstable_by(TOP - 1, by_use);
-        consumers.truncate(TOP);
+    if consumers.len() > most {
+        consumers.select_nth_unstable_by(most, by_use);
+        consumers.truncate(most);
     }
     consumers.sort_by(by_use);
     consumers

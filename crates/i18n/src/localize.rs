@@ -9,6 +9,7 @@ use model::{
     figure::{Figure, Missing},
     groups::{Group, GroupsView, Node, NodeUse},
     message::Message,
+    nodes::{NodeReport, NodeView},
     source::SourceHealth,
     view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
     vm::{Reading, Usage, Vm, VmSummary, Volume},
@@ -264,6 +265,20 @@ impl Localize for GroupsView {
     fn localize(&mut self, lang: Lang) {
         self.frame.localize(lang);
         self.groups.localize(lang);
+    }
+}
+
+impl Localize for NodeReport {
+    fn localize(&mut self, lang: Lang) {
+        self.group.localize(lang);
+        self.problems.localize(lang);
+    }
+}
+
+impl Localize for NodeView {
+    fn localize(&mut self, lang: Lang) {
+        self.frame.localize(lang);
+        self.node.localize(lang);
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     activity::ActivityRow,
     details::VmDetails,
     history::Sparklines,
+    nodes::{NodeReport, NodeView},
     source::SourceHealth,
     totals::{Capacity, Totals},
     view::{Facets, Frame, HomeView, SourcesView, VmView},
@@ -77,6 +78,14 @@ pub struct VmChange {
     pub vm: Option<Option<Vm>>,
     pub details: Option<VmDetails>,
     pub health: Option<VmHealth>,
+}
+
+/// The change of one node's page. `None` means unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeChange {
+    pub frame: FrameChange,
+    /// The inner `None` means that the node is gone.
+    pub node: Option<Option<Box<NodeReport>>>,
 }
 
 /// Identifies a row.
@@ -165,6 +174,16 @@ impl VmView {
         }
         if let Some(health) = change.health {
             self.health = health;
+        }
+        Some(())
+    }
+}
+
+impl NodeView {
+    pub fn apply(&mut self, change: NodeChange) -> Option<()> {
+        change.frame.apply(&mut self.frame)?;
+        if let Some(node) = change.node {
+            self.node = node;
         }
         Some(())
     }

@@ -262,12 +262,13 @@ impl Group {
 pub struct Consumer {
     pub namespace: String,
     pub name: String,
-    /// Nanocores or bytes.
+    /// Nanocores, bytes, or thousandths of a byte per second.
     pub used: u64,
-    pub of: u64,
+    /// The allocation or the capacity; `None` for traffic.
+    pub of: Option<u64>,
     /// Whether a part of the figure is old.
     pub stale: bool,
-    /// Whether some of its volumes are unknown: it uses at least this much.
+    /// Whether some of its volumes or interfaces are unknown: it uses at least this much.
     pub partial: bool,
 }
 

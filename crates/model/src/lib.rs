@@ -20,6 +20,7 @@ pub mod map;
 pub mod markup;
 pub mod message;
 pub mod name;
+pub mod nodes;
 pub mod params;
 pub mod pressure;
 pub mod quantity;

@@ -35,6 +35,11 @@ pub fn check_vm(namespace: &str, name: &str) -> Result<(), BadParam> {
     }
 }
 
+/// Checks the name of a node.
+pub fn check_node(name: &str) -> Result<(), BadParam> {
+    if is_dns_subdomain(name) { Ok(()) } else { Err(BadParam::new("name", Expected::Name)) }
+}
+
 /// Returns the name for use in a command, or `placeholder` if Kubernetes would not accept it. People copy the
 /// command into a shell, and names also come from objects that Kubernetes does not check (a Wukong's status).
 pub fn in_command<'a>(name: &'a str, placeholder: &'static str) -> &'a str {

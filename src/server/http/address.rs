@@ -10,7 +10,7 @@ use leptos_router::location::RequestUrl;
 use super::error::{ApiError, ApiResult};
 use i18n::msg;
 use model::{
-    name::check_vm,
+    name::{check_node, check_vm},
     params::{Params, is_unseen, percent_decode},
 };
 
@@ -58,6 +58,10 @@ pub fn check_page(uri: &Uri) -> ApiResult<()> {
     let path = uri.path();
     if path.contains("//") || path.len() > 1 && path.ends_with('/') || !is_read_alike(path) {
         return Err(ApiError::NotFound("nothing exists at this address".into()));
+    }
+    if let Some(name) = path.strip_prefix("/nodes/").filter(|name| !name.contains('/')) {
+        let name = percent_decode(name).unwrap_or_default();
+        return check_node(&name).map_err(|_| ApiError::NoNodeName);
     }
     match vm_names(path) {
         Some((namespace, name)) => check_vm(&namespace, &name).map_err(|_| ApiError::NoName),
@@ -137,6 +141,14 @@ mod tests {
             ("/vms/shop/web", true),
             ("/vms/shop", true),
             ("/vms/shop/a/b", false),
+            ("/nodes/n1.rack", true),
+            ("/nodes/n%31", true),
+            ("/nodes", true),
+            ("/nodes/n1/vms", true),
+            ("/nodes/N1", false),
+            ("/nodes/n%2F1", false),
+            ("/nodes/%2577", false),
+            ("/nodes/", false),
             ("//", false),
             ("//host/vms", false),
             ("/sources/", false),

@@ -32,6 +32,8 @@ pub enum ApiError {
     /// The path has no valid name where one is expected.
     #[error("no virtual machine can have this name: expected {}", expected_english(&Expected::Name))]
     NoName,
+    #[error("no node can have this name: expected {}", expected_english(&Expected::Name))]
+    NoNodeName,
     #[error("{name} exists in more than one namespace: choose one with ?namespace=")]
     Ambiguous { name: String, namespaces: Vec<String> },
     #[error("only GET and HEAD are supported")]
@@ -87,7 +89,7 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadField(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound(_) | Self::NoName => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::NoName | Self::NoNodeName => StatusCode::NOT_FOUND,
             Self::Ambiguous { .. } => StatusCode::CONFLICT,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
@@ -119,6 +121,9 @@ impl ApiError {
             }
             Self::NotFound(_) => msg!(problem.not_found_text),
             Self::NoName => msg!(problem.no_name_text, expected = expected_message(&Expected::Name)),
+            Self::NoNodeName => {
+                msg!(problem.no_node_name_text, expected = expected_message(&Expected::Name))
+            }
             Self::Method => msg!(problem.method_text),
             Self::UrlTooLong(bytes) => msg!(problem.too_long_text, bytes = bytes.to_string()),
             Self::Misdirected => msg!(problem.misdirected_text),
@@ -148,7 +153,7 @@ impl ApiError {
         problem.message = self.message();
         match self {
             Self::BadField(bad) => problem.field = Some(bad.field.clone()),
-            Self::NoName => problem.field = Some("name".to_owned()),
+            Self::NoName | Self::NoNodeName => problem.field = Some("name".to_owned()),
             Self::Ambiguous { namespaces, .. } => problem.namespaces = namespaces.clone(),
             _ => {}
         }

@@ -29,12 +29,14 @@ pub mod events;
 mod figure;
 mod groups;
 mod history;
+mod nodes;
 mod totals;
 mod vm_events;
 
 pub use attention::AttentionJson;
 pub use groups::GroupsJson;
 pub use history::{HistoryJson, InsightsJson};
+pub use nodes::{NodeAnswerJson, NodePageJson};
 pub use totals::{SourceJson, StatsJson};
 
 /// Returns the VMs as a JSON array; `None` if it would have more than `most` bytes. `size` is an estimate of its bytes.

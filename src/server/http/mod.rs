@@ -63,6 +63,7 @@ pub fn router(app: App) -> Router {
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
         .route("/api/groups", get(rest::groups))
+        .route("/api/nodes/{name}", get(rest::node))
         .route("/api/attention", get(rest::attention))
         .layer(layers::compression())
         .layer(middleware::from_fn_with_state(app.limits.clone(), limits::render_answer));

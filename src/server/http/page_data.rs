@@ -26,6 +26,7 @@ use model::{
     history::Span,
     insight::InsightQuery,
     map::MapNames,
+    nodes::NodeView,
     query::{Query, ViewKind},
     view::{HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
@@ -89,6 +90,10 @@ impl PageData for RequestViews {
 
     fn vm(&self, namespace: &str, name: &str) -> VmView {
         self.reader.vm(&self.scope, namespace, name).localized(self.lang)
+    }
+
+    fn node(&self, name: &str) -> NodeView {
+        self.reader.node(&self.scope, name).localized(self.lang)
     }
 
     fn history<'a>(&'a self, namespace: &'a str, name: &'a str, span: Span) -> BoxFuture<'a, HistoryView> {

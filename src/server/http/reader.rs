@@ -14,6 +14,7 @@ use model::{
     history::{Span, Sparklines},
     insight::InsightQuery,
     map::MapNames,
+    nodes::NodeView,
     query::Query,
     view::{self as views, Facet, HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
     vm::{Vm, VmSummary},
@@ -22,7 +23,7 @@ use wukong_core::{
     Scope, Snapshot, Visible,
     details::details,
     frame::{Identity, frame},
-    groups, insight, timeline, view,
+    groups, insight, nodes, timeline, view,
 };
 
 use super::{
@@ -149,6 +150,11 @@ impl Reader {
         self.vm_of(&self.visible(scope), namespace, name)
     }
 
+    /// Returns the page of a node, which says so if there is no such node.
+    pub fn node(&self, scope: &Scope, name: &str) -> NodeView {
+        self.node_of(&self.visible(scope), name)
+    }
+
     /// Returns the names of the VMs in one block of cells of the query's map.
     pub fn map_names(&self, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
         view::map_names(&self.visible(scope), query, group, block)
@@ -238,6 +244,11 @@ impl Reader {
     /// Returns the page of a VM of what the caller holds.
     pub fn vm_of(&self, visible: &Visible, namespace: &str, name: &str) -> VmView {
         view::vm(visible, &self.identity, namespace, name, (self.clock)())
+    }
+
+    /// Returns the page of a node of what the caller holds.
+    pub fn node_of(&self, visible: &Visible, name: &str) -> NodeView {
+        nodes::view(visible, &self.identity, name, (self.clock)())
     }
 
     /// Returns the sources page of what the caller holds.

@@ -131,6 +131,20 @@ pub async fn groups(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResu
     Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, visible.sources())))
 }
 
+/// `GET /api/nodes/{name}`: one node and its largest consumers.
+pub async fn node(
+    State(app): State<App>,
+    viewer: Viewer,
+    name: Result<Path<String>, PathRejection>,
+) -> ApiResult<Response> {
+    let name = name.ok().map(|Path(name)| name).filter(|name| is_dns_subdomain(name));
+    let name = name.ok_or(ApiError::NoNodeName)?;
+    let visible = app.reader.visible(viewer.scope());
+    let report = wukong_core::nodes::report(&visible, &name);
+    let report = report.ok_or_else(|| unknown("node", visible.is_ready()))?;
+    Ok(fresh(&json::NodeAnswerJson::new(&report, visible.sources())))
+}
+
 /// `GET /api/attention`: what needs a person, merged by cause.
 pub async fn attention(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> ApiResult<Response> {
     let visible = app.reader.visible(viewer.scope());
@@ -196,7 +210,7 @@ fn find<'a>(visible: &'a Visible, name: &str, namespace: Option<&str>) -> ApiRes
     }
     match found.len() {
         1 => found.into_values().next().ok_or(ApiError::Internal),
-        0 => Err(unknown(visible.is_ready())),
+        0 => Err(unknown("virtual machine", visible.is_ready())),
         _ => Err(ApiError::Ambiguous {
             name: name.to_owned(),
             namespaces: found.into_keys().map(str::to_owned).collect(),
@@ -204,11 +218,9 @@ fn find<'a>(visible: &'a Visible, name: &str, namespace: Option<&str>) -> ApiRes
     }
 }
 
-fn unknown(ready: bool) -> ApiError {
-    ApiError::NotFound(match ready {
-        true => "no such virtual machine".into(),
-        false => "no such virtual machine so far: the cluster is still being read".into(),
-    })
+fn unknown(what: &str, ready: bool) -> ApiError {
+    let so_far = if ready { "" } else { " so far: the cluster is still being read" };
+    ApiError::NotFound(format!("no such {what}{so_far}").into())
 }
 
 /// Returns JSON that must not be stored, since it is of the current moment.

@@ -12,6 +12,7 @@ use model::{
     groups::{GroupsQuery, GroupsView},
     history::Span,
     insight::InsightQuery,
+    nodes::NodeView,
     query::{Query, encode},
     view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
@@ -98,6 +99,28 @@ impl View for VmView {
         let mut query = "?vm=".to_owned();
         encode(&mut query, namespace);
         query.push('/');
+        encode(&mut query, name);
+        Some(query)
+    }
+
+    fn apply_event(view: &mut Option<Self>, event: &str) -> Option<()> {
+        apply_update(view, event, Self::apply)
+    }
+}
+
+impl View for NodeView {
+    type Key = String;
+
+    fn fetch(name: &String) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        server_fns::node(name.clone())
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn stream_query(name: &String) -> Option<String> {
+        let mut query = "?only=node&node=".to_owned();
         encode(&mut query, name);
         Some(query)
     }

@@ -9,6 +9,7 @@ pub mod groups;
 pub mod home;
 pub mod insights;
 pub mod missing;
+mod node;
 mod rows;
 pub mod sources;
 pub mod table;

@@ -22,7 +22,7 @@ fn used(name: &str, cpu: u64, memory: u64) -> Option<Box<NodeUse>> {
     Some(Box::new(NodeUse { cpu, memory }))
 }
 
-fn with_nodes() -> Snapshot {
+pub(super) fn with_nodes() -> Snapshot {
     let node = |name: &str, cores: u64, gi: u64| Node {
         name: name.into(),
         cpu: Some(cores * 1_000_000_000),

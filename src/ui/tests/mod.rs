@@ -4,6 +4,7 @@ mod chinese;
 mod groups;
 mod history;
 mod home;
+mod node;
 mod pages;
 mod sample;
 mod vm;
@@ -95,10 +96,14 @@ fn reader(snapshot: Snapshot) -> Reader {
 }
 
 fn render_with(url: &str, reader: Option<Reader>, bundle: Bundle, lang: Lang) -> Page {
+    render_for(Scope::all(), url, reader, bundle, lang)
+}
+
+fn render_for(scope: Scope, url: &str, reader: Option<Reader>, bundle: Bundle, lang: Lang) -> Page {
     let response = ResponseOptions::default();
     let html = Owner::new().with(|| {
         if let Some(reader) = reader {
-            provide_context::<Arc<dyn PageData>>(Arc::new(RequestViews::new(reader, Scope::all(), lang)));
+            provide_context::<Arc<dyn PageData>>(Arc::new(RequestViews::new(reader, scope, lang)));
         }
         provide_context(lang);
         provide_context(RequestUrl::new(url));

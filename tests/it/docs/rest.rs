@@ -45,7 +45,10 @@ fn documented_routes_answer_and_read_their_parameters() {
     while !get(address, "/readyz").starts_with("HTTP/1.1 200") {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    let path = |path: &str| path.replace("{name}", "legacy-erp");
+    let path = |path: &str| {
+        let name = if path.starts_with("/api/nodes/") { "worker-01" } else { "legacy-erp" };
+        path.replace("{name}", name)
+    };
     // A stream of events has no end.
     for route in routes().iter().filter(|route| *route != "/api/events") {
         assert_eq!(status(address, &path(route)), "200", "{route}");

@@ -269,7 +269,7 @@ fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
     assert_eq!(top.disk_left_out, 1, "and it is said that something is left out");
     assert_eq!(
         top.disk.iter().map(|vm| (vm.used, vm.of, vm.partial)).collect::<Vec<_>>(),
-        [(3 * GI, 10 * GI, true)]
+        [(3 * GI, Some(10 * GI), true)]
     );
     vm.volumes.truncate(1);
     snapshot.vms = vec![Arc::new(vm.clone())];

@@ -1,6 +1,6 @@
 //! What needs a person: merged by cause, of what a viewer may see, and each with a query that selects exactly its VMs.
 
-mod fixtures;
+pub(super) mod fixtures;
 mod property;
 
 use std::{collections::BTreeMap, sync::Arc};

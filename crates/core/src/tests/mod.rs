@@ -20,6 +20,7 @@ mod kubelets;
 mod long_term;
 mod map;
 mod node_usage;
+mod nodes;
 mod pod_stats;
 mod pods;
 mod problems;

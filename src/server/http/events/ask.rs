@@ -5,7 +5,11 @@ use axum::http::HeaderMap;
 
 use crate::server::http::{error::ApiResult, params::bad};
 use i18n::Lang;
-use model::{name::check_vm, params::Params, query::Query};
+use model::{
+    name::{check_node, check_vm},
+    params::Params,
+    query::Query,
+};
 
 /// The view that a client follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +18,9 @@ pub enum View {
     List(Query),
     Vm {
         namespace: String,
+        name: String,
+    },
+    Node {
         name: String,
     },
     /// The states of the sources only.
@@ -58,7 +65,7 @@ pub struct EventQuery {
     pub last: Option<Id>,
 }
 
-/// Reads the parameters: `vm=NAMESPACE/NAME`, `only=sources`, or those of the list. Fails for a value that
+/// Reads the parameters: `vm=NAMESPACE/NAME`, `only=sources`, `only=node&node=NAME`, or those of the list. Fails for a value that
 /// is not valid.
 pub fn read(params: &Params, headers: &HeaderMap, lang: Lang) -> ApiResult<EventQuery> {
     Ok(EventQuery {
@@ -81,7 +88,12 @@ fn view(params: &Params) -> ApiResult<View> {
             Ok(View::Vm { namespace: namespace.to_owned(), name: name.to_owned() })
         }
         (None, Some("sources")) => Ok(View::Sources),
-        (None, Some(_)) => Err(bad("only", "sources")),
+        (None, Some("node")) => {
+            let name = params.get("node").unwrap_or_default();
+            check_node(&name).map_err(|_| bad("node", "the name of a node"))?;
+            Ok(View::Node { name })
+        }
+        (None, Some(_)) => Err(bad("only", "sources or node")),
         (Some(_), Some(_)) => Err(bad("only", "either vm or only")),
     }
 }
@@ -108,13 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_a_list_one_vm_or_the_sources() {
+    fn a_view_is_a_list_one_vm_one_node_or_the_sources() {
         let view = |url| ask(url, None).unwrap().view;
         assert_eq!(view("/"), View::List(Query::default()));
         let list = View::List(Query { q: "a b".into(), page: 2, ..Query::default() });
         assert_eq!(view("/?q=a+b&page=2&format=postcard"), list);
         assert_eq!(view("/?vm=shop/web"), View::Vm { namespace: "shop".into(), name: "web".into() });
         assert_eq!(view("/?only=sources&vm="), View::Sources);
+        assert_eq!(view("/?only=node&node=n1.rack"), View::Node { name: "n1.rack".into() });
+        let list = View::List(Query { node: "n1".into(), ..Query::default() });
+        assert_eq!(view("/?node=n1"), list, "the list's filter");
     }
 
     #[test]
@@ -130,6 +145,9 @@ mod tests {
             ("/?vm=a/%2e%2e", "vm"),
             ("/?vm=a/b&vm=a/b", "vm"),
             ("/?only=everything", "only"),
+            ("/?only=node", "node"),
+            ("/?only=node&node=N1", "node"),
+            ("/?only=node&node=n1&vm=a/b", "only"),
             ("/?only=sources&vm=a/b", "only"),
             ("/?format=xml", "format"),
         ] {

@@ -32,6 +32,7 @@ impl Key {
         let view = match &query.view {
             View::List(query) => query.to_query_string(),
             View::Vm { namespace, name } => [namespace, "/", name].concat(),
+            View::Node { name } => ["node:", name].concat(),
             View::Sources => "sources".to_owned(),
         };
         Self { scope, format: query.format, view }

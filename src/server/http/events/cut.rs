@@ -14,6 +14,7 @@ use crate::server::http::{json::events as json, reader::Reader};
 use i18n::{Lang, Localize};
 use model::{
     delta::Update,
+    nodes::NodeView,
     view::{Facets, HomeView, SourcesView, VmView},
     vm::Vm,
 };
@@ -29,6 +30,7 @@ pub enum Cut {
     /// there are no rows.
     List(Box<HomeView>, Vec<Arc<Vm>>),
     Vm(Box<VmView>),
+    Node(Box<NodeView>),
     Sources(SourcesView),
 }
 
@@ -59,6 +61,7 @@ impl Cut {
                 }
             }
             View::Vm { namespace, name } => Self::Vm(Box::new(reader.vm_of(visible, namespace, name))),
+            View::Node { name } => Self::Node(Box::new(reader.node_of(visible, name))),
             View::Sources => Self::Sources(reader.sources_of(visible)),
         }
     }
@@ -72,6 +75,7 @@ impl Cut {
                 let vm = view.vm.as_ref().map_or(0, size::of_vm);
                 size::of_frame(&view.frame) + vm + size::of_details(&view.details)
             }
+            Self::Node(view) => size::of_node(view),
             Self::Sources(view) => size::of_frame(&view.frame),
         }
     }
@@ -83,7 +87,7 @@ impl Cut {
             Self::List(_, rows) => {
                 rows.iter().map(|vm| size::of_vm(&Vm::clone(vm).localized(Lang::English))).sum()
             }
-            Self::Vm(_) | Self::Sources(_) => 0,
+            Self::Vm(_) | Self::Node(_) | Self::Sources(_) => 0,
         };
         self.bytes() + rows
     }
@@ -93,9 +97,11 @@ impl Cut {
         match (format, self) {
             (Format::Json, Self::List(view, vms)) => json(&json::ListState::new(view, vms)),
             (Format::Json, Self::Vm(view)) => json(&json::VmState::new(view)),
+            (Format::Json, Self::Node(view)) => json(&json::NodeState::new(view)),
             (Format::Json, Self::Sources(view)) => json(&json::FrameState::new(&view.frame)),
             (Format::Postcard(_), Self::List(view, _)) => postcard(&Update::<_, ()>::State(view)),
             (Format::Postcard(_), Self::Vm(view)) => postcard(&Update::<_, ()>::State(view)),
+            (Format::Postcard(_), Self::Node(view)) => postcard(&Update::<_, ()>::State(view)),
             (Format::Postcard(_), Self::Sources(view)) => postcard(&Update::<_, ()>::State(view)),
         }
     }
@@ -109,6 +115,9 @@ impl Cut {
             (Format::Postcard(_), Self::Vm(before), Self::Vm(after)) => {
                 postcard_change(delta::vm(before, after))
             }
+            (Format::Postcard(_), Self::Node(before), Self::Node(after)) => {
+                postcard_change(delta::node(before, after))
+            }
             (Format::Postcard(_), Self::Sources(before), Self::Sources(after)) => {
                 postcard_change(delta::sources(before, after))
             }
@@ -117,6 +126,9 @@ impl Cut {
             }
             (Format::Json, Self::Vm(before), Self::Vm(after)) => {
                 json_change(json::VmChange::between(before, after))
+            }
+            (Format::Json, Self::Node(before), Self::Node(after)) => {
+                json_change(json::NodeChange::between(before, after))
             }
             (Format::Json, Self::Sources(before), Self::Sources(after)) => {
                 json_change(json::FrameChange::between(&before.frame, &after.frame))
@@ -132,6 +144,7 @@ impl Localize for Cut {
         match self {
             Self::List(view, _) => view.localize(lang),
             Self::Vm(view) => view.localize(lang),
+            Self::Node(view) => view.localize(lang),
             Self::Sources(view) => view.localize(lang),
         }
     }

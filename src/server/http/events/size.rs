@@ -7,10 +7,13 @@ use serde::Serialize;
 use model::{
     activity::ActivityRow,
     details::{Condition, Drive, Interface, Migration, VmDetails},
+    groups::{Consumer, NodeUse},
     history::Sparklines,
+    nodes::{NodeReport, NodeView},
     source::SourceHealth,
     view::{Facet, Frame, HomeView},
     vm::{Disk, GuestFilesystem, Network, Reading, Vm, VmSummary, Volume},
+    vm_health::Problem,
 };
 
 /// Returns the approximate bytes of a frame.
@@ -53,6 +56,16 @@ pub fn of_details(details: &VmDetails) -> usize {
             + list::<Migration>(details.migrations.len())
             + texts(details),
     )
+}
+
+/// Returns the approximate bytes of a node's page.
+pub fn of_node(view: &NodeView) -> usize {
+    let report = |node: &NodeReport| {
+        let consumers: usize = node.top.iter().map(|ranking| ranking.vms.len()).sum();
+        let lists = list::<Consumer>(consumers) + list::<Problem>(node.problems.len());
+        rounded(size_of::<NodeReport>() + size_of::<NodeUse>() + lists + texts(node))
+    };
+    of_frame(&view.frame) + view.node.as_deref().map_or(0, report)
 }
 
 fn list<T>(length: usize) -> usize {

@@ -5,9 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::Serialize;
 
-use super::{SourceJson, StatsJson, VmJson};
+use super::{NodePageJson, SourceJson, StatsJson, VmJson};
 use model::{
     Millis,
+    nodes::NodeView,
     view::{Frame, HomeView, VmView},
     vm::Vm,
 };
@@ -79,6 +80,22 @@ pub struct VmState<'a> {
 impl<'a> VmState<'a> {
     pub fn new(view: &'a VmView) -> Self {
         Self { frame: FrameState::new(&view.frame), vm: one(view) }
+    }
+}
+
+/// The view of one node.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeState<'a> {
+    #[serde(flatten)]
+    frame: FrameState<'a>,
+    /// Null if no such node is known.
+    node: Option<NodePageJson<'a>>,
+}
+
+impl<'a> NodeState<'a> {
+    pub fn new(view: &'a NodeView) -> Self {
+        Self { frame: FrameState::new(&view.frame), node: view.node.as_deref().map(NodePageJson::new) }
     }
 }
 
@@ -195,6 +212,25 @@ impl<'a> VmChange<'a> {
         let is_same = (&before.vm, &before.details) == (&after.vm, &after.details);
         let vm = (!is_same).then(|| one(after));
         if frame.same && vm.is_none() { Outcome::Same } else { Outcome::Change(Self { frame, vm }) }
+    }
+}
+
+/// What changed in the view of one node.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeChange<'a> {
+    #[serde(flatten)]
+    frame: FrameChange,
+    /// Absent if unchanged; null if the node is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<Option<NodePageJson<'a>>>,
+}
+
+impl<'a> NodeChange<'a> {
+    pub fn between(before: &NodeView, after: &'a NodeView) -> Outcome<Self> {
+        let Some(frame) = FrameChange::new(&before.frame, &after.frame) else { return Outcome::Other };
+        let node = (before.node != after.node).then(|| after.node.as_deref().map(NodePageJson::new));
+        if frame.same && node.is_none() { Outcome::Same } else { Outcome::Change(Self { frame, node }) }
     }
 }
 

@@ -7,8 +7,9 @@ use super::{
     totals::{SourceJson, StatsJson},
 };
 use model::{
+    Millis,
     figure::Unit,
-    groups::{Consumer, Group, GroupsQuery, NodeUse, Share, Top},
+    groups::{Consumer, Group, GroupsQuery, NodePressure, NodeUse, Share, Top},
     query::GroupBy,
     source::{SourceHealth, SourceId},
 };
@@ -40,7 +41,7 @@ impl<'a> GroupsJson<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct GroupJson<'a> {
+pub(super) struct GroupJson<'a> {
     /// Null for VMs that are on no node.
     name: Option<&'a str>,
     /// Totals of all its VMs, whatever their status, with the fields of `/api/stats`.
@@ -49,11 +50,11 @@ struct GroupJson<'a> {
     /// Number of VMs whose CPU cannot be read, and which the sum does not include.
     cpu_unreadable: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    node: Option<NodeJson>,
+    node: Option<NodeJson<'a>>,
 }
 
 impl<'a> GroupJson<'a> {
-    fn new(group: &'a Group, by_node: bool) -> Self {
+    pub(super) fn new(group: &'a Group, by_node: bool) -> Self {
         Self {
             name: Some(group.name.as_str()).filter(|name| !name.is_empty()),
             stats: StatsJson::new(&group.totals),
@@ -64,12 +65,18 @@ impl<'a> GroupJson<'a> {
 }
 
 #[derive(Serialize)]
-struct NodeJson {
+#[serde(rename_all = "camelCase")]
+struct NodeJson<'a> {
     /// Whether the Node object can be read.
     known: bool,
     /// Null if its kubelet has stopped reporting, or nothing is known.
     ready: Option<bool>,
+    /// Since when `ready` is what it is, if the node says.
+    ready_since: Option<Millis>,
     unschedulable: Option<bool>,
+    pressure: PressureJson,
+    /// Empty if it is not known.
+    kubelet_version: &'a str,
     cpu: ShareJson,
     memory: ShareJson,
     /// What everything on the node uses, of what it can allocate. Null if the Node object cannot be read.
@@ -89,13 +96,26 @@ impl NodeUseJson {
     }
 }
 
-impl NodeJson {
-    fn new(group: &Group) -> Self {
+/// Whether its kubelet reports pressure; null if that is not known.
+#[derive(Serialize)]
+struct PressureJson {
+    memory: Option<bool>,
+    disk: Option<bool>,
+    pids: Option<bool>,
+}
+
+impl<'a> NodeJson<'a> {
+    fn new(group: &'a Group) -> Self {
+        let NodePressure { memory, disk, pids } =
+            group.node.as_ref().map(|node| node.pressure).unwrap_or_default();
         let node = group.node.as_ref();
         Self {
             known: node.is_some(),
             ready: node.and_then(|node| node.ready),
+            ready_since: node.and_then(|node| node.ready_since),
             unschedulable: node.map(|node| node.unschedulable),
+            pressure: PressureJson { memory, disk, pids },
+            kubelet_version: node.map_or("", |node| &node.kubelet_version),
             cpu: ShareJson::new(&group.cpu, Unit::Nanocores),
             memory: ShareJson::new(&group.memory, Unit::Bytes),
             used: node.and_then(|node| node.used.as_deref()).map(NodeUseJson::new),
@@ -141,7 +161,7 @@ struct TopJson<'a> {
 impl<'a> TopJson<'a> {
     fn new(top: &'a Top) -> Self {
         let of = |consumers: &'a [Consumer], kind| {
-            consumers.iter().map(|consumer| ConsumerJson::new(consumer, kind)).collect()
+            consumers.iter().map(|consumer| ConsumerJson::new(consumer, unit(kind))).collect()
         };
         Self {
             cpu: of(&top.cpu, Unit::Nanocores),
@@ -153,11 +173,11 @@ impl<'a> TopJson<'a> {
 }
 
 #[derive(Serialize)]
-struct ConsumerJson<'a> {
+pub(super) struct ConsumerJson<'a> {
     namespace: &'a str,
     name: &'a str,
     used: u64,
-    of: u64,
+    of: Option<u64>,
     unit: &'static str,
     stale: bool,
     /// Some of its volumes are not known, so it uses at least this much.
@@ -165,8 +185,8 @@ struct ConsumerJson<'a> {
 }
 
 impl<'a> ConsumerJson<'a> {
-    fn new(consumer: &'a Consumer, kind: Unit) -> Self {
+    pub(super) fn new(consumer: &'a Consumer, unit: &'static str) -> Self {
         let Consumer { namespace, name, used, of, stale, partial } = consumer;
-        Self { namespace, name, used: *used, of: *of, unit: unit(kind), stale: *stale, partial: *partial }
+        Self { namespace, name, used: *used, of: *of, unit, stale: *stale, partial: *partial }
     }
 }

@@ -28,7 +28,7 @@ const BASES: [&str; 2] = ["/ops/vms", ""];
 const LANGUAGES: [&str; 2] = ["en", "zh-CN"];
 
 /// Every kind of page, and answers that are pages because a person asks.
-const PAGES: [(&str, u16); 17] = [
+const PAGES: [(&str, u16); 19] = [
     ("/", 200),
     ("/?view=table", 200),
     ("/?view=table&columns=cpu%2Cdisk&q=a", 200),
@@ -38,6 +38,8 @@ const PAGES: [(&str, u16); 17] = [
     ("/vms/shop/vm-1", 200),
     ("/vms/shop/vm-1?span=7d", 200),
     ("/groups?by=namespace", 200),
+    ("/nodes/node-1", 200),
+    ("/nodes/nope", 404),
     ("/groups?by=node&namespace=shop", 200),
     ("/insights", 200),
     ("/sources", 200),

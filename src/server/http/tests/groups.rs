@@ -1,9 +1,10 @@
-//! `GET /api/groups`, and the server functions of the map and of the groups page.
+//! `GET /api/groups` and `/api/nodes/{name}`, and the server functions of the map and of the groups page.
 
 use serde_json::{Value, json};
 
 use super::fixture::*;
 use model::{
+    activity::Activity,
     figure::{Basis, Figure, Sample, Source, Unit},
     groups::{Node, NodePressure, NodeUse},
     map::MapNames,
@@ -36,9 +37,9 @@ fn server() -> Server {
             takes_vms: true,
             schedulable: true,
             address: Some([10, 0, 0, 1].into()),
-            used: Some(Box::new(NodeUse {
             pressure: NodePressure { memory: Some(false), disk: Some(true), pids: None },
             kubelet_version: "v1.34.1".into(),
+            used: Some(Box::new(NodeUse {
                 cpu: known(Unit::Nanocores, 3_800_000_000, 4_000_000_000),
                 memory: missing(Reason::NoAllocation),
             })),
@@ -72,6 +73,59 @@ async fn nodes_show_the_allocated_part_of_their_allocatable_resources() {
     assert_eq!((&node["node"]["ready"], &node["node"]["unschedulable"]), (&json!(true), &json!(true)));
     assert_eq!(node["usage"]["cpu"]["measuredVms"], 2, "who is not measured is not counted as 0");
     assert_eq!((&none["name"], &none["stopped"], none.get("node")), (&Value::Null, &json!(1), None));
+}
+
+#[tokio::test]
+async fn a_node_has_what_its_row_has_and_what_is_wrong_with_it() {
+    let server = server();
+    let answer = server.get("/api/nodes/node-1").await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let node = answer.json();
+    let row = &server.get("/api/groups?by=node").await.json()["groups"][0];
+    for (field, of_row) in row.as_object().unwrap() {
+        assert_eq!(&node[field], of_row, "{field}");
+    }
+    assert_eq!(node["node"]["pressure"], json!({"memory": false, "disk": true, "pids": null}));
+    assert_eq!(
+        (&node["node"]["kubeletVersion"], &node["node"]["readySince"]),
+        (&json!("v1.34.1"), &Value::Null)
+    );
+    assert_eq!((&node["level"], &node["findings"]), (&json!("critical"), &json!(0)));
+    let texts: Vec<_> = node["problems"].as_array().unwrap().iter().map(|of| of["text"].clone()).collect();
+    let wanted = [
+        "The kubelet reports disk pressure, and evicts pods.",
+        "Cordoned: no new VM is placed on the node.",
+        "3.8 vCPU of 4 vCPU are used, 95 %.",
+    ];
+    assert_eq!(texts, wanted);
+    assert_eq!(node["usedByVms"], json!({"cpu": null, "memory": null}), "one VM is not measured");
+    let cpu = &node["top"]["cpu"];
+    assert_eq!((cpu["vms"].as_array().unwrap().len(), &cpu["more"]), (2, &json!(1)));
+    assert_eq!((&cpu["vms"][0]["name"], &cpu["vms"][0]["unit"]), (&json!("db"), &json!("nanocores")));
+    assert_eq!(node["top"]["diskIo"]["more"], json!(3));
+}
+
+#[tokio::test]
+async fn traffic_is_in_bytes_per_second() {
+    let mut busy = vm("shop", "web");
+    busy.activity = Activity::Known(Box::new(activity()));
+    let top = &Server::new(vec![busy]).get("/api/nodes/node-1").await.json()["top"];
+    let network = &top["network"]["vms"][0];
+    assert_eq!((&network["used"], &network["unit"]), (&json!(12.0), &json!("bytes/second")));
+    assert_eq!((&network["stale"], &top["network"]["more"]), (&json!(true), &json!(0)));
+}
+
+#[tokio::test]
+async fn an_unknown_node_is_a_problem() {
+    for (name, field) in [("node-9", None), ("Node-1", Some("name"))] {
+        let answer = server().get(&format!("/api/nodes/{name}")).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("content-type")),
+            (404, "application/problem+json")
+        );
+        assert_eq!(answer.json()["field"].as_str(), field);
+    }
 }
 
 #[tokio::test]

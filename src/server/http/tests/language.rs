@@ -72,6 +72,8 @@ async fn every_page_is_in_the_readers_language() {
         ("/", 200, "刚启动，指标 API 需要两次采样"),
         ("/vms/shop/web", 200, "为什么未知？"),
         ("/vms/shop/nope", 404, "命名空间 shop 中没有"),
+        ("/nodes/node-1", 200, "用量最高"),
+        ("/nodes/nope", 404, "没有名为"),
         ("/sources", 200, "数据来源"),
         ("/nope", 404, "页面不存在"),
         ("/?page=0", 400, "不小于 1 的整数"),

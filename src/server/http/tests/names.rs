@@ -44,6 +44,13 @@ async fn an_invalid_name_is_refused_by_every_entry_point() {
             (format!("/api/events?namespace={name}"), 400, "namespace"),
             (format!("/api/events?vm=shop/{name}"), 400, "vm"),
             (format!("/api/events?vm={name}/web"), 400, "vm"),
+            (format!("/nodes/{name}"), 404, ""),
+            (format!("/at/h1/en/nodes/{name}"), 404, ""),
+            (format!("/api/nodes/{name}"), 404, "name"),
+            (format!("/api/insights?node={name}"), 400, "node"),
+            (format!("/api/events?only=node&node={name}"), 400, "node"),
+            (format!("/insights?node={name}"), 400, ""),
+            (format!("/fn/node?name={name}"), 400, ""),
             (format!("/?namespace={name}"), 400, ""),
             (format!("/?node={name}"), 400, ""),
             (format!("/groups?namespace={name}"), 400, ""),
@@ -66,11 +73,13 @@ async fn an_invalid_name_is_refused_by_every_entry_point() {
 #[tokio::test]
 async fn a_page_of_no_name_is_not_rendered_and_says_so_in_the_readers_language() {
     let server = Server::new(vec![vm("shop", "web")]);
-    for (language, words) in
-        [("en", "no virtual machine can have this name"), ("zh-CN", "虚拟机不可能叫这个名称")]
-    {
-        let answer =
-            server.send(axum::http::Method::GET, "/vms/shop/Web", &[("accept-language", language)]).await;
+    for (path, language, words) in [
+        ("/vms/shop/Web", "en", "no virtual machine can have this name"),
+        ("/vms/shop/Web", "zh-CN", "虚拟机不可能叫这个名称"),
+        ("/nodes/Node-1", "en", "no node can have this name"),
+        ("/nodes/Node-1", "zh-CN", "节点不可能叫这个名称"),
+    ] {
+        let answer = server.send(axum::http::Method::GET, path, &[("accept-language", language)]).await;
         let html = String::from_utf8_lossy(&answer.body);
         assert!(html.contains(words), "{html}");
         assert!(!html.contains("topbar"), "{html}");
@@ -96,6 +105,21 @@ async fn a_name_is_decoded_once_and_may_be_as_long_as_kubernetes_allows() {
 }
 
 #[tokio::test]
+async fn the_name_of_a_node_is_decoded_once() {
+    let server = Server::new(vec![vm("shop", "web")]);
+    for name in ["node-1", "node%2D1", "%6eode-1"] {
+        for url in [
+            format!("/nodes/{name}"),
+            format!("/api/nodes/{name}"),
+            format!("/fn/node?name={name}"),
+            format!("/at/h1/en/fn/node?name={name}"),
+        ] {
+            assert_eq!(server.get(&url).await.status, 200, "{url}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_page_has_one_address() {
     let server = Server::new(vec![vm("shop", "web")]);
     for url in [
@@ -111,6 +135,10 @@ async fn a_page_has_one_address() {
         "/x/../sources",
         "/sources/",
         "/groups/",
+        "/nodes/",
+        "/nodes/node-1/",
+        "/nodes//node-1",
+        "/nodes/x/../node-1",
         "/vms\\shop\\web",
         "/\\evil.example/vms/shop/web",
         "/./",

@@ -30,6 +30,12 @@ async fn pages_have_the_status_of_what_they_say() {
         ("/groups?by=namespace&sort=disk&page=2", 200),
         ("/groups?by=pod", 400),
         ("/groups/x", 404),
+        ("/nodes/node-1", 200),
+        ("/nodes/node-1?top=disk-io", 200),
+        ("/nodes/node-1?top=size", 400),
+        ("/nodes/node-9", 404),
+        ("/nodes/node-1/vms", 404),
+        ("/nodes", 404),
         ("/sources", 200),
         ("/nope", 404),
     ] {
@@ -49,7 +55,9 @@ async fn server_functions_are_get_and_send_nobody_anywhere() {
     assert_eq!(answer.header("cache-control"), "no-store");
     let head = server.send(Method::HEAD, "/fn/home", &[]).await;
     assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
-    for (path, want) in [("/fn/home?query=page%3D0", 400), ("/fn/vm", 400), ("/fn/nope", 404)] {
+    for (path, want) in
+        [("/fn/home?query=page%3D0", 400), ("/fn/vm", 400), ("/fn/node", 400), ("/fn/nope", 404)]
+    {
         assert_eq!(server.get(path).await.status, want, "{path}");
     }
     assert_eq!(server.send(Method::POST, "/fn/home", &[]).await.status, 405);

@@ -3,12 +3,12 @@
 
 mod ranking;
 mod table;
-mod words;
+pub(super) mod words;
 
 use leptos::{either::Either, prelude::*};
-use leptos_router::{LazyRoute, lazy_route};
+use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
 
-use super::{loading, missing::bad_query};
+use super::{loading, missing::bad_query, node::page_of_node};
 use crate::{
     server_fns::respond_with,
     ui::{
@@ -29,12 +29,14 @@ use model::{
     groups::{GroupsQuery, GroupsView},
     query::GroupBy,
     source::{SourceHealth, SourceId, SourceState},
+    view::Frame,
 };
 use ranking::rankings;
+pub(super) use table::states;
 use table::table;
 use words::name_of;
 
-/// Everything is made in `view`, whose code is fetched with the page.
+/// The pages of nodes, of namespaces, and of one node. Everything is made in `view`, whose code is fetched with the page.
 pub struct GroupsRoute;
 
 #[lazy_route]
@@ -44,6 +46,9 @@ impl LazyRoute for GroupsRoute {
     }
 
     fn view(_this: Self) -> AnyView {
+        if use_params_map().with_untracked(|params| params.get("name").is_some()) {
+            return page_of_node();
+        }
         let query = use_query(GroupsQuery::of_address);
         if query.with_untracked(Result::is_err) {
             respond_with(400);
@@ -74,7 +79,7 @@ impl LazyRoute for GroupsRoute {
 fn page(view: &GroupsView) -> impl IntoView + use<> {
     let query = &view.query;
     let is_restricted = query.by == GroupBy::Node && !view.frame.nodes;
-    let nodes = view.frame.sources.iter().find(|source| source.id == SourceId::Nodes);
+    let nodes = nodes_source(&view.frame);
     let unknown = nodes.filter(|_| query.by == GroupBy::Node && !is_restricted).and_then(unknown_capacity);
     view! {
         <div class="head">
@@ -82,7 +87,7 @@ fn page(view: &GroupsView) -> impl IntoView + use<> {
             {switch(query)}
         </div>
         {unknown}
-        {is_restricted.then(|| view! { <p class="notice calm">{icon(Icon::Forbidden)} <span>{t!(groups.restricted)}</span></p> })}
+        {is_restricted.then(restricted)}
         {rankings(view)}
         <h2>{count(view)}</h2>
         {if view.groups.is_empty() {
@@ -93,6 +98,15 @@ fn page(view: &GroupsView) -> impl IntoView + use<> {
         {pagination(query.page, view.pages, view.matching, &|page| address::groups(&GroupsQuery { page, ..query.clone() }))}
         {(!is_restricted).then(|| view! { <p class="small">{explanation(query.by)}</p> })}
     }
+}
+
+/// Says that only names of nodes are shown.
+pub(super) fn restricted() -> impl IntoView {
+    view! { <p class="notice calm">{icon(Icon::Forbidden)} <span>{t!(groups.restricted)}</span></p> }
+}
+
+pub(super) fn nodes_source(frame: &Frame) -> Option<&SourceHealth> {
+    frame.sources.iter().find(|source| source.id == SourceId::Nodes)
 }
 
 fn count(view: &GroupsView) -> String {
@@ -129,7 +143,7 @@ fn explanation(by: GroupBy) -> &'static str {
 }
 
 /// Says why the allocatable amounts of nodes are unknown.
-fn unknown_capacity(source: &SourceHealth) -> Option<impl IntoView + use<>> {
+pub(super) fn unknown_capacity(source: &SourceHealth) -> Option<impl IntoView + use<>> {
     let healthy = matches!(source.state, SourceState::Healthy | SourceState::Starting);
     let error = if source.error.is_empty() {
         source.reason.map_or("", |reason| text(names::reason(reason))).to_owned()

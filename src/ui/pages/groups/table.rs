@@ -133,7 +133,7 @@ fn conditions(group: &Group) -> Option<impl IntoView + use<>> {
 }
 
 /// Example: `22 running, 1 stopped`. States without VMs are left out.
-fn states(counts: &Counts) -> String {
+pub(in crate::ui::pages) fn states(counts: &Counts) -> String {
     let parts = [
         (counts.running, t!(groups.running, n = counts.running)),
         (counts.migrating, t!(groups.migrating, n = counts.migrating)),

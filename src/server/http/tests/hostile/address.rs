@@ -14,7 +14,7 @@ use i18n::Lang;
 use model::query::encode;
 
 /// All parameters that forms and links send, and an unknown one.
-const PARAMETERS: [&str; 23] = [
+const PARAMETERS: [&str; 24] = [
     "q",
     "namespace",
     "status",
@@ -30,6 +30,7 @@ const PARAMETERS: [&str; 23] = [
     "kind",
     "resource",
     "span",
+    "top",
     "lang",
     "vm",
     "only",
@@ -40,21 +41,24 @@ const PARAMETERS: [&str; 23] = [
     "utm",
 ];
 
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 19] = [
     "/",
     "/groups",
     "/insights",
     "/sources",
     "/vms/shop/web",
+    "/nodes/node-1",
     "/nope",
     "/api/vms.csv",
     "/api/vms/web",
     "/api/vms/web/history",
     "/api/vms/stats",
     "/api/groups",
+    "/api/nodes/node-1",
     "/api/insights",
     "/fn/home",
     "/fn/vm",
+    "/fn/node",
     "/fn/history",
     "/at/h1/en/fn/home",
 ];
@@ -100,6 +104,11 @@ async fn a_path_brings_no_markup() {
             format!("/vms/{text}"),
             format!("/vms/a/b/{text}"),
             format!("/{text}"),
+            format!("/nodes/{text}"),
+            format!("/nodes/a/{text}"),
+            format!("/api/nodes/{text}"),
+            format!("/fn/node?name={text}"),
+            format!("/api/events?only=node&node={text}"),
             format!("/groups/{text}"),
             format!("//evil.example/{text}"),
             format!("/\\evil.example/{text}"),

@@ -22,7 +22,7 @@ use model::{
     activity::{Activity, GuestActivity},
     details::{Condition, GuestSystem},
     figure::{Figure, Missing, Unit},
-    groups::Node,
+    groups::{Node, NodeUse},
     insight::{Filling, Finding, Insight, Window},
     instance::{InstanceDetails, InstanceDisk, InstanceInterface},
     reason::Reason,
@@ -155,6 +155,24 @@ fn with_details(vm: Vm) -> (Vm, Vec<String>) {
     (Vm { activity, instance: Some(Arc::new(instance)), ..vm }, marks)
 }
 
+/// Returns a node with everything that its page can show.
+fn whole_node() -> Node {
+    let missing = Missing {
+        detail: "detail".into(),
+        fix: "fix: kubectl get nodes; after".into(),
+        ..Missing::from(Reason::Unreachable)
+    };
+    let used = NodeUse { cpu: fixture::known(Unit::Nanocores, 1, 2), memory: Figure::Missing(missing) };
+    Node {
+        name: "node-1".into(),
+        ready: Some(true),
+        unschedulable: true,
+        kubelet_version: "v1.34.1".into(),
+        used: Some(Box::new(used)),
+        ..Node::default()
+    }
+}
+
 fn source(id: SourceId, state: SourceState) -> SourceHealth {
     SourceHealth {
         id,
@@ -181,6 +199,8 @@ struct Cluster {
     vm: Vec<String>,
     source: Vec<String>,
     node: Vec<String>,
+    /// Those of the node that the VM is on.
+    own_node: Vec<String>,
     insight: Vec<String>,
     _findings: watch::Sender<Arc<Findings>>,
 }
@@ -191,8 +211,8 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
     let (vm, details_marks) = with_details(vm);
     vm_marks.extend(details_marks);
     let (source, source_marks) = hostile(&source(SourceId::Nodes, SourceState::Degraded), "source", &[]);
-    let node =
-        Node { name: vm.summary.node.clone(), ready: Some(true), unschedulable: true, ..Node::default() };
+    let (node, own_node_marks) = hostile(&whole_node(), "own-node", &["/name"]);
+    let node = Node { name: vm.summary.node.clone(), ..node };
     let (idle, node_marks) =
         hostile(&Node { name: "idle".into(), takes_vms: true, ..Node::default() }, "node", &[]);
     let filling = Filling {
@@ -225,6 +245,7 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
         vm: vm_marks,
         source: source_marks,
         node: node_marks,
+        own_node: own_node_marks,
         insight: insight_marks,
         _findings: findings,
     }
@@ -246,6 +267,19 @@ async fn every_text_of_a_vm_is_text_on_its_page() {
             assert_eq!(absent(&page, wanted.chain(["cluster"])), Vec::<&str>::new(), "{status:?} {span}");
             assert!(page.title().starts_with("web · shop"), "{}", page.title());
         }
+    }
+}
+
+#[tokio::test]
+async fn every_text_of_a_node_is_text_on_its_page() {
+    let cluster = cluster(Status::Running, &["/summary/node"]);
+    assert!(cluster.own_node.len() > 2, "{:?}", cluster.own_node);
+    for top in ["", "?top=cpu", "?top=network", "?top=disk-io"] {
+        let page = page(&cluster.router, &["/nodes/node-1", top].concat(), StatusCode::OK).await;
+        let of_vm = if top == "?top=cpu" { vec!["vm.summary.name", "vm.summary.namespace"] } else { vec![] };
+        let wanted = cluster.own_node.iter().map(String::as_str).chain(of_vm).chain(["cluster"]);
+        assert_eq!(absent(&page, wanted), Vec::<&str>::new(), "{top}");
+        assert!(page.title().starts_with("node-1"), "{}", page.title());
     }
 }
 

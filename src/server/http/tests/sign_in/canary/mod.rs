@@ -21,6 +21,7 @@ use ::model::{
     attention::AttentionKind,
     groups::{GroupsQuery, GroupsView, Node},
     insight::{Finding, Insight},
+    nodes::NodeView,
     params::percent_decode,
     query::Query,
     view::{HomeView, InsightsView},
@@ -121,6 +122,20 @@ fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
             let nodes = world.node_objects().into_iter().filter(|node| user.rights.nodes && node.takes_vms);
             let nodes = nodes.map(|node| node.name).collect();
             model::check_groups(&decode::<GroupsView>(answer), &seen, &nodes, &query);
+        }
+        "/fn/node" => {
+            let name = ask.url.trim_start_matches("/fn/node?name=");
+            let object = world.node_objects().into_iter().find(|node| user.rights.nodes && node.name == name);
+            model::check_node(&decode::<NodeView>(answer), &seen, name, object.as_ref());
+        }
+        "/api/nodes/{name}" if !ask.url.contains("NOT") => {
+            let name = ask.url.trim_start_matches("/api/nodes/");
+            let is_there =
+                |vm: &&Vm| [&vm.summary.node, &vm.summary.migrating_to].iter().any(|of| *of == name);
+            let is_known = user.rights.nodes && world.node_objects().iter().any(|node| node.name == name)
+                || seen.iter().any(|vm| is_there(&vm));
+            let status = if is_known { StatusCode::OK } else { StatusCode::NOT_FOUND };
+            assert_eq!(answer.status, status);
         }
         "/fn/insights" if asked_query(ask).is_empty() => {
             let findings = world.findings().into_iter().filter(|(row, _)| user.rights.sees(row));

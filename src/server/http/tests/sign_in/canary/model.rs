@@ -6,9 +6,10 @@ use model::{
     activity::Activity,
     attention::{Attention, AttentionKind},
     figure::{Basis, Figure, Sample},
-    groups::{Consumer, GroupsQuery, GroupsView, TOP},
+    groups::{Consumer, GroupsQuery, GroupsView, Node, TOP},
     insight::{Finding, Insight, InsightTotals, Resource},
     map::Map,
+    nodes::{LISTED, NodeView, TopBy},
     query::{GroupBy, PAGE_SIZE, Query, ViewKind},
     reason::Reason,
     totals::{Counts, Measured, Totals},
@@ -115,6 +116,29 @@ pub fn check_groups(view: &GroupsView, seen: &[Vm], nodes: &BTreeSet<String>, qu
     let own: BTreeSet<(&str, &str)> = running.iter().map(|vm| vm.key()).collect();
     for consumer in view.top.cpu.iter().chain(&view.top.memory).chain(&view.top.disk) {
         assert!(own.contains(&(consumer.namespace.as_str(), consumer.name.as_str())), "{consumer:?}");
+    }
+}
+
+/// `object` is the node's own object, if there is one that the viewer may see.
+pub fn check_node(view: &NodeView, seen: &[Vm], name: &str, object: Option<&Node>) {
+    let own: Vec<&Vm> = seen.iter().filter(|vm| vm.summary.node == name).collect();
+    let comes = seen.iter().filter(|vm| vm.summary.node != name && vm.summary.migrating_to == name).count();
+    assert_eq!(view.node.is_some(), object.is_some() || !own.is_empty() || comes > 0, "{name}");
+    let Some(node) = &view.node else { return };
+    assert_eq!(node.group.totals, totals(&own));
+    assert_eq!(node.group.node.as_ref().map(|node| &node.name), object.map(|node| &node.name));
+    assert_eq!(node.group.node.as_ref().map(|node| node.ready), object.map(|node| node.ready));
+    let running = || own.iter().filter(|vm| vm.summary.status == Status::Running);
+    let mut used: Vec<u64> =
+        running().filter_map(|vm| Some(vm.summary.usage.memory.sample()?.used)).collect();
+    used.sort_unstable_by(|a, b| b.cmp(a));
+    used.truncate(LISTED);
+    let shown: Vec<u64> = node.top[TopBy::Memory as usize].vms.iter().map(|vm| vm.used).collect();
+    assert_eq!(shown, used);
+    let names: BTreeSet<(&str, &str)> = running().map(|vm| vm.key()).collect();
+    for ranking in &node.top {
+        assert_eq!(ranking.vms.len() + ranking.more as usize, own.len() + comes);
+        assert!(ranking.vms.iter().all(|vm| names.contains(&(&*vm.namespace, &*vm.name))), "{ranking:?}");
     }
 }
 

@@ -118,6 +118,13 @@ pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
         add("/fn/insights", format!("/fn/insights?query={coded}"));
         add("/api/insights", format!("/api/insights?{query}"));
     }
+    // The last one is nowhere.
+    for (at, node) in (0..=NODES).map(node_name).enumerate() {
+        let top = ["memory", "cpu", "network", "disk-io"][at % 4];
+        add("/nodes/:name", format!("/nodes/{node}?top={top}"));
+        add("/fn/node", format!("/fn/node?name={node}"));
+        add("/api/nodes/{name}", format!("/api/nodes/{node}"));
+    }
     let mut rows: Vec<_> = world.rows.choose_multiple(rng, 3).collect();
     // Names of several namespaces, which conflict.
     rows.extend(world.rows.iter().filter(|row| row.shared.is_some()).take(3));
@@ -158,6 +165,8 @@ pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
         ("/", "/nothing/here"),
         ("/api/vms/{name}", "/api/vms/NOT-A-NAME"),
         ("/api/groups", "/api/groups?by=odd"),
+        ("/api/nodes/{name}", "/api/nodes/NOT-A-NAME"),
+        ("/nodes/:name", "/nodes/NOT-A-NAME"),
     ] {
         add(route, url.to_owned());
     }

@@ -13,11 +13,12 @@ use tower::ServiceExt;
 
 use super::{
     cluster::{Cluster, Report, User, Way, users},
-    objects::{KINDS, name, namespace},
+    objects::{KINDS, NODES, Row, name, namespace, node_name, vm},
     scan::Facts,
     world::{CanaryCluster, Rights},
 };
 use crate::server::http::{events::PIECE, tests::fixture::eventually};
+use model::vm::{Status, VmSummary};
 
 /// Longer than an allow is valid.
 const RIGHTS_END: Duration = Duration::from_secs(65);
@@ -102,6 +103,8 @@ fn views(world: &CanaryCluster, rng: &mut StdRng) -> Vec<String> {
         let row = &world.rows[rng.random_range(0..world.rows.len())];
         let vm = format!("{}/{}", namespace(row.namespace), name(row));
         views.push(format!("/at/h1/en/api/events?format={format}&vm={vm}"));
+        let node = node_name(rng.random_range(0..NODES));
+        views.push(format!("/at/h1/zh-CN/api/events?format={format}&only=node&node={node}"));
         views.push(format!("/at/h1/en/api/events?format={format}&namespace={}", namespace(row.namespace)));
     }
     views
@@ -189,11 +192,18 @@ async fn after_a_right_is_lost_no_event_tells_of_it() {
     let (before, after) = before_and_after();
     let mut cluster = Cluster::serve(&world, std::slice::from_ref(&before), Way::Token).await;
     let fresh = Cluster::serve(&world.twin(&after.rights), std::slice::from_ref(&after), Way::Token).await;
-    let lost = world.rows.iter().find(|row| row.namespace == 0).unwrap();
+    let is_a_consumer = |row: &&Row| {
+        let VmSummary { status, node, usage, .. } = &vm(row).summary;
+        row.namespace == 0
+            && (*status, node.is_empty()) == (Status::Running, false)
+            && [&usage.cpu, &usage.memory].iter().any(|figure| figure.sample().is_some())
+    };
+    let lost = world.rows.iter().find(is_a_consumer).unwrap();
     let views = [
         "/api/events".to_owned(),
         "/at/h1/en/api/events?format=postcard".to_owned(),
         format!("/api/events?vm={}/{}", namespace(0), name(lost)),
+        format!("/api/events?only=node&node={}", vm(lost).summary.node),
         "/at/h1/en/api/events?format=postcard&view=map".to_owned(),
     ];
     let mut report = Report::default();
