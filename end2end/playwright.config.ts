@@ -7,7 +7,7 @@ const projects = process.env.BASE_URL
   ? [{ name: "real-cluster", testMatch: /real\.spec\.ts/ }]
   : [
       { name: "script", testIgnore: /(real|crowd|many)\.spec\.ts/ },
-      { name: "no-script", testMatch: /(complete|few|find|map|timeline)\.spec\.ts/, grepInvert: /@script/, use: { javaScriptEnabled: false } },
+      { name: "no-script", testMatch: /(complete|few|find|map|node|timeline)\.spec\.ts/, grepInvert: /@script/, use: { javaScriptEnabled: false } },
       // A trace's pictures of the page are long tasks of their own.
       { name: "crowd", testMatch: /crowd\.spec\.ts/, dependencies: ["script", "no-script"], use: { trace: "off" as const } },
       // One worker, because each has a program with 10,000 VMs, and two of them leave the browsers no processor.

@@ -19,7 +19,7 @@ function pages(all: Vm[]): string[] {
   const known = all.find((vm) => vm.metrics && !vm.usage.disk.missing)!;
   const unknown = all.find((vm) => vm.status === "Running" && vm.usage.disk.missing)!;
   const failed = all.find((vm) => vm.status === "Error")!;
-  return ["/", "/?view=table", "/?view=map", "/?view=map&by=namespace&color=disk", "/?attention=1", "/groups", "/groups?by=namespace", "/insights", "/sources", ...[known, unknown, failed].map(address)];
+  return ["/", "/?view=table", "/?view=map", "/?view=map&by=namespace&color=disk", "/?attention=1", "/groups", "/groups?by=namespace", "/insights", "/sources", `/nodes/${known.nodeName}`, `/nodes/${unknown.nodeName}?top=network`, ...[known, unknown, failed].map(address)];
 }
 
 /** Layout, accessibility, one main heading, and the language. (The guard in fixtures.ts watches the console.) */

@@ -16,10 +16,7 @@ use crate::ui::{
     words,
 };
 use i18n::{Lang, Localize, Render, attention_kind, t, text};
-use model::{
-    Millis, attention::AttentionKind, format, message::Message, name::is_dns_subdomain, query::Query,
-    vm_health::Level,
-};
+use model::{Millis, attention::AttentionKind, format, message::Message, query::Query, vm_health::Level};
 use wukong_core::{
     Visible,
     incidents::{Incident, Incidents, Subject, incidents},
@@ -182,10 +179,8 @@ fn row(incident: &Incident, lang: Lang) -> impl IntoView + use<> {
 fn subject_address(subject: &Subject) -> Option<String> {
     match subject {
         Subject::Vm(vm) => Some(vm_address(&vm.namespace, &vm.name)),
-        Subject::Node(name) if is_dns_subdomain(name) => {
-            Some(address::list(&Query { node: name.clone(), ..Query::default() }))
-        }
-        Subject::Node(_) | Subject::Several => None,
+        Subject::Node(name) => address::node(name),
+        Subject::Several => None,
     }
 }
 

@@ -46,13 +46,13 @@ pub(super) fn with_nodes() -> Snapshot {
 #[test]
 fn a_full_node_cannot_be_read_as_safe() {
     let page = render("/groups?by=node", with_nodes());
-    let row = page.part("node=node-a&amp;view=table\"", "</tr>");
+    let row = page.part("href=\"/nodes/node-a\"", "</tr>");
     assert!(row.contains("meter hot") && row.contains("aria-valuenow=\"96\""), "{row}");
     let text = text(row);
     for expected in ["31 Gi of 32 Gi", "VMs: ", "2.4 vCPU of 8 vCPU"] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }
-    let unknown = page.part("node=node-b&amp;view=table\"", "</tr>");
+    let unknown = page.part("href=\"/nodes/node-b\"", "</tr>");
     assert!(unknown.contains("meter unknown") && !unknown.contains("aria-valuenow=\"0\""), "{unknown}");
 }
 
@@ -96,7 +96,7 @@ fn the_map_has_links_for_its_options_and_follows_filters() {
 #[test]
 fn a_node_shows_its_overcommitment() {
     let page = render("/groups", with_nodes());
-    let row = |name: &str| text(page.part(&format!("node={name}&amp;view=table\""), "</tr>"));
+    let row = |name: &str| text(page.part(&format!("href=\"/nodes/{name}\""), "</tr>"));
     let allocated: u64 = sample::vms()
         .iter()
         .filter(|vm| vm.summary.node == "node-a" && vm.summary.status != Status::Stopped)
@@ -108,6 +108,22 @@ fn a_node_shows_its_overcommitment() {
     assert!(!row("spare").contains("unknown"), "a node without VMs has nothing to measure: {}", row("spare"));
     assert!(page.text().contains("Largest consumers"));
     assert!(!page.html.contains(" style="));
+}
+
+#[test]
+fn a_node_leads_to_its_page_and_its_vms_to_the_list() {
+    let page = render("/groups?by=node", with_nodes());
+    let row = page.part("href=\"/nodes/node-a\"", "</tr>");
+    assert!(row.contains("href=\"/?node=node-a&amp;view=table\" aria-label=\"2 VMs\""), "{row}");
+    let nowhere = page.part("On no node", "</tr>");
+    assert!(!nowhere.contains("href=") && !nowhere.contains("aria-label=\"3 VMs"), "{nowhere}");
+    let namespaces = render("/groups?by=namespace", with_nodes());
+    assert_eq!(namespaces.html.matches("href=\"/?namespace=payments&amp;view=table\"").count(), 2);
+    // No page has this name.
+    let mut odd = sample::vms();
+    odd[0].summary.node = "Node A".into();
+    let odd = render("/groups?by=node", snapshot(odd, sample::sources()));
+    assert!(odd.html.contains("<a>Node A") && !odd.html.contains("/nodes/Node"));
 }
 
 #[test]

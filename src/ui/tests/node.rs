@@ -123,6 +123,17 @@ fn an_unknown_node_is_not_found() {
 }
 
 #[test]
+fn a_vm_leads_to_its_nodes() {
+    let page = render("/vms/ops/monitoring-01", with_nodes());
+    let facts = page.part("<dl class=\"facts\">", "</dl>");
+    assert!(facts.contains("<a href=\"/nodes/node-b\">node-b"), "{facts}");
+    assert!(facts.contains("<a href=\"/nodes/node-d\">node-d"), "{facts}");
+    assert!(text(facts).contains("Node node-b → node-d"), "{}", text(facts));
+    let nowhere = render("/vms/shop/frontend-canary", with_nodes());
+    assert!(text(nowhere.part("<dl class=\"facts\">", "</dl>")).starts_with("Node – "));
+}
+
+#[test]
 fn a_node_has_chinese_texts() {
     let mut snapshot = with_nodes();
     let calm = |node: &Node| Node { unschedulable: false, ready: Some(true), ..node.clone() };

@@ -101,6 +101,12 @@ async fn the_query_of_an_incident_selects_exactly_its_vms_everywhere() {
 }
 
 #[tokio::test]
+async fn a_lost_node_leads_to_its_page() {
+    let page = server().get("/").await.body;
+    assert!(std::str::from_utf8(&page).unwrap().contains(r#"<a href="/nodes/node-2">node-2</a>"#));
+}
+
+#[tokio::test]
 async fn known_attention_is_not_sent_again() {
     let server = server();
     let tag = server.get("/api/attention").await.header("etag").to_owned();

@@ -79,6 +79,8 @@ fn row(group: &Group, query: &GroupsQuery, nodes: bool) -> impl IntoView + use<>
         Some(used) => (of_node(&used.cpu, &totals.cpu_used), of_node(&used.memory, &totals.memory_used)),
         None => (by_vms(&totals.cpu_used, Unit::Nanocores), by_vms(&totals.memory_used, Unit::Bytes)),
     };
+    let vms = vms_address(group, query.by);
+    let label = vms.as_ref().map(|_| numbers::vms(totals.counts.total));
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">
@@ -86,7 +88,9 @@ fn row(group: &Group, query: &GroupsQuery, nodes: bool) -> impl IntoView + use<>
                 {(query.by == GroupBy::Node && nodes).then(|| conditions(group))}
             </th>
             <td role="cell" class="num" data-th=heads[1].0>
-                {format::grouped(totals.counts.total.into())}
+                <a href=vms aria-label=label>
+                    {format::grouped(totals.counts.total.into())}
+                </a>
                 <small>{states(&totals.counts)}</small>
             </td>
             {used(heads[2].0, cpu_used)}
@@ -102,8 +106,16 @@ fn display_name(group: &Group) -> String {
     if group.name.is_empty() { t!(map.no_node).to_owned() } else { group.name.clone() }
 }
 
-/// The address of the group's VMs; `None` for the group without a node, since no filter selects it.
+/// The address of the node's page, or of the namespace's VMs; `None` for the group without a node.
 fn group_address(group: &Group, by: GroupBy) -> Option<String> {
+    match by {
+        GroupBy::Node => address::node(&group.name),
+        GroupBy::Namespace => vms_address(group, by),
+    }
+}
+
+/// The address of the group's VMs; `None` for the group without a node, since no filter selects it.
+fn vms_address(group: &Group, by: GroupBy) -> Option<String> {
     let mut query = Query { view: Some(ViewKind::Table), ..Query::default() };
     match by {
         GroupBy::Node => query.node.clone_from(&group.name),

@@ -11,7 +11,10 @@ mod unknown;
 mod verdict;
 mod volumes;
 
-use leptos::{either::EitherOf4, prelude::*};
+use leptos::{
+    either::{Either, EitherOf4},
+    prelude::*,
+};
 use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
 
 use super::{loading, missing::bad_query};
@@ -45,7 +48,7 @@ use model::{
     name::check_vm,
     query::Query,
     view::{HistoryView, TimelineView, VmView},
-    vm::{Status, Vm},
+    vm::{Status, Vm, VmSummary},
 };
 use no_vm::no_vm;
 use timeline::{restart_notice, timeline_section};
@@ -201,11 +204,6 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
 
 fn facts(vm: &Vm, details: &VmDetails, now: Millis) -> impl IntoView + use<> {
     let summary = &vm.summary;
-    let node = if summary.migrating_to.is_empty() {
-        summary.node.clone()
-    } else {
-        [&summary.node, " → ", &summary.migrating_to].concat()
-    };
     let cpu = summary.cpu.map(|cpu| format::allocation(Unit::Nanocores, cpu)).unwrap_or_default();
     let memory = summary.memory.map(format::gi_exact).unwrap_or_default();
     let memory = if vm.memory_text.is_empty() || vm.memory_text == memory {
@@ -216,7 +214,6 @@ fn facts(vm: &Vm, details: &VmDetails, now: Millis) -> impl IntoView + use<> {
     let volumes = words::volumes(vm.volumes.len() as u32);
     let disks = t!(vm.disks_sum, volumes = volumes, amount = format::allocation(Unit::Bytes, summary.disk));
     let facts = [
-        (t!(vm.node), node),
         (t!(vm.up), details.started.map(|started| words::span(now - started)).unwrap_or_default()),
         (t!(vm.ip), summary.ip_address.clone()),
         (t!(figure.vcpu), cpu),
@@ -230,11 +227,28 @@ fn facts(vm: &Vm, details: &VmDetails, now: Millis) -> impl IntoView + use<> {
         (t!(vm.launcher_pod), vm.pod.clone()),
     ];
     let facts: Vec<_> = facts.into_iter().map(|(name, value)| fact(name, value)).collect();
-    view! { <dl class="facts">{facts}</dl> }
+    view! { <dl class="facts">{fact_of(t!(vm.node), node(summary))} {facts}</dl> }
+}
+
+/// A link to the node, and to the one that the VM migrates to.
+fn node(summary: &VmSummary) -> impl IntoView + use<> {
+    let link = |name: &String| {
+        (!name.is_empty()).then(|| match address::node(name) {
+            Some(address) => Either::Left(view! { <a href=address>{name.clone()}</a> }),
+            None => Either::Right(name.clone()),
+        })
+    };
+    let (node, target) = (link(&summary.node), link(&summary.migrating_to));
+    let arrow = target.is_some().then_some(" → ");
+    let nowhere = (node.is_none() && target.is_none()).then_some("–");
+    (nowhere, node, arrow, target)
 }
 
 fn fact(name: &'static str, value: String) -> impl IntoView {
-    let value = if value.is_empty() { "–".to_owned() } else { value };
+    fact_of(name, if value.is_empty() { "–".to_owned() } else { value })
+}
+
+fn fact_of(name: &'static str, value: impl IntoView) -> impl IntoView {
     view! {
         <div>
             <dt>{name}</dt>
