@@ -30,7 +30,8 @@ pub struct Key {
 impl Key {
     pub fn of(query: &EventQuery, scope: Scope) -> Self {
         let view = match &query.view {
-            View::List(query) => query.to_query_string(),
+            // The default view is no part of the address.
+            View::List(query) => [query.default_view.code(), &query.to_query_string()].concat(),
             View::Vm { namespace, name } => [namespace, "/", name].concat(),
             View::Node { name } => ["node:", name].concat(),
             View::Sources => "sources".to_owned(),
