@@ -35,8 +35,11 @@ fn main() {
     std::process::exit(table.finish());
 }
 
+/// Measures one part.
+type Measure = fn(&mut Table);
+
 /// The parts, each of which can be chosen by its name: `cargo bench --features ssr --bench targets -- people api`.
-const PARTS: [(&str, fn(&mut Table)); 5] = [
+const PARTS: [(&str, Measure); 5] = [
     ("inside", inside::measure),
     ("page", page::measure),
     ("people", people::measure),

@@ -77,7 +77,7 @@ fn meters(vm: &VmSummary, sparklines: Option<&Sparklines>) -> impl IntoView + us
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
     let gauge = |label, unit, figure, allocated, sparkline, level| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running, level, sparkline })
+        meter(Gauge { label, name: label, unit, figure, allocated, running, level, sparkline, why: None })
     };
     (
         gauge(

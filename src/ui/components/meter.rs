@@ -34,6 +34,18 @@ pub struct Gauge<'a> {
     pub level: Option<Level>,
     /// The sparkline of the last hour, if one is drawn.
     pub sparkline: Option<&'a Sparkline>,
+    /// Takes the place of the percentage of an unknown figure.
+    pub why: Option<&'a Why>,
+}
+
+/// A link to why something is unknown.
+pub struct Why {
+    pub address: String,
+    /// What is shown in place of what is unknown.
+    pub mark: String,
+    pub reason: String,
+    /// What screen readers read.
+    pub label: String,
 }
 
 pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
@@ -157,6 +169,7 @@ fn draw(gauge: Gauge<'_>, texts: Texts) -> impl IntoView + use<> {
     let (percent, value) = texts.value.unzip();
     // Screen readers skip the dash and read the word beside it.
     let dash = (!known && texts.bar).then_some("true");
+    let why = gauge.why;
     view! {
         <div
             class=texts.class
@@ -176,9 +189,17 @@ fn draw(gauge: Gauge<'_>, texts: Texts) -> impl IntoView + use<> {
                 {texts.of}
             </span>
             " "
-            <span class="pct" aria-hidden=dash>
-                {texts.percent}
-            </span>
+            // Without an address it is no link.
+            <a
+                class="pct"
+                href=why.map(|why| why.address.clone())
+                rel=why.map(|_| "external")
+                title=why.map(|why| why.reason.clone())
+                aria-hidden=dash.filter(|_| why.is_none())
+            >
+                {why.map_or(texts.percent, |why| why.mark.clone())}
+                {why.map(|why| view! { <span class="vh">" " {why.label.clone()}</span> })}
+            </a>
             {texts.bar.then(|| bar(percent))}
         </div>
     }

@@ -36,6 +36,7 @@ use i18n::{Lang, msg};
 use model::{
     delta::Update,
     figure::{Figure, Missing, Unit},
+    query::ViewKind,
     reason::Reason,
     vm::Vm,
 };
@@ -137,6 +138,19 @@ async fn pages_get_the_same_events_in_postcard() {
     view.apply(change).expect("it is a change of this view");
     let names: Vec<_> = view.vms.iter().map(|vm| vm.name.as_str()).collect();
     assert_eq!((names, view.totals.counts.total), (vec!["c", "a"], 2));
+}
+
+/// The default view is no part of the address, so the streams of two readers had the same key.
+#[tokio::test]
+async fn a_reader_who_has_chosen_another_view_has_a_stream_of_it() {
+    let server = server(Pace::default());
+    let mut shown = Vec::new();
+    for cookie in ["lang=en", "lang=en; view=table"] {
+        let mut client = Client::open(&server, "/api/events?format=postcard", &[("cookie", cookie)]).await;
+        let Update::State(view) = client.event().await.update() else { panic!("first the whole") };
+        shown.push((view.query.view(), view.activity.len()));
+    }
+    assert_eq!(shown, [(ViewKind::Cards, 0), (ViewKind::Table, 1)]);
 }
 
 #[tokio::test]

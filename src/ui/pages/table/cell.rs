@@ -8,7 +8,7 @@ use crate::ui::{
     components::{
         card::{disk_partly, node_text, vm_address},
         icon::{Icon, icon},
-        meter::{Gauge, meter},
+        meter::{Gauge, Why, meter},
         state::{State, state},
     },
     pages::rows::RowView,
@@ -34,16 +34,8 @@ struct Cell<'a> {
     state: Option<State>,
     /// The class, the icon and the text.
     text: Option<(&'static str, Option<Icon>, String)>,
+    /// Why something is unknown: the figure of the meter, or what it leaves out, or the whole cell.
     why: Option<Why>,
-}
-
-/// A link to the reason and the fix, on the VM's own page.
-struct Why {
-    /// What is shown in place of what is unknown.
-    mark: String,
-    reason: String,
-    /// What screen readers read.
-    label: String,
 }
 
 impl Cell<'_> {
@@ -55,8 +47,9 @@ impl Cell<'_> {
 
 /// Draws the cell of a column.
 pub fn cell(view: &RowView, column: Column, now: Millis) -> impl IntoView + use<> {
-    let vm = &view.vm;
     let Cell { gauge, state: shown, text, why } = content(view, column, now);
+    let is_unknown = gauge.is_some_and(|gauge| gauge.figure.missing().is_some());
+    let gauge = gauge.map(|gauge| meter(Gauge { why: why.as_ref().filter(|_| is_unknown), ..gauge }));
     let text = text.map(|(class, drawing, text)| {
         view! {
             <span class=class>
@@ -64,15 +57,15 @@ pub fn cell(view: &RowView, column: Column, now: Millis) -> impl IntoView + use<
             </span>
         }
     });
-    let why = why.map(|Why { mark, reason, label }| {
+    let why = why.filter(|_| !is_unknown).map(|Why { address, mark, reason, label }| {
         view! {
-            <a href=vm_address(&vm.namespace, &vm.name) + "#why" rel="external" title=reason>
+            <a href=address rel="external" title=reason>
                 <span aria-hidden="true">{mark}</span>
                 <span class="vh">{label}</span>
             </a>
         }
     });
-    (gauge.map(meter), shown.map(state), text, why)
+    (gauge, shown.map(state), text, why)
 }
 
 fn content(view: &RowView, column: Column, now: Millis) -> Cell<'_> {
@@ -108,7 +101,8 @@ fn figure<'a>(
         .missing()
         .filter(|_| running)
         .map(|missing| Why { mark: t!(list.why).to_owned(), ..unknown(vm, name, missing.reason) });
-    let gauge = Gauge { label: "", name, unit, figure, allocated, running, level, sparkline: None };
+    let gauge =
+        Gauge { label: "", name, unit, figure, allocated, running, level, sparkline: None, why: None };
     Cell { gauge: Some(gauge), why, ..Cell::default() }
 }
 
@@ -120,15 +114,24 @@ fn disk(vm: &VmSummary) -> Cell<'_> {
         return disk;
     }
     let count = (vm.usage.disk_volumes - vm.usage.disk_known).to_string();
-    let why =
-        Why { mark: ["+", &count, " ?"].concat(), label: [&note, " ", &vm.name].concat(), reason: note };
+    let why = Why {
+        address: why_address(vm),
+        mark: ["+", &count, " ?"].concat(),
+        label: [&note, " ", &vm.name].concat(),
+        reason: note,
+    };
     Cell { why: Some(why), ..disk }
 }
 
 fn unknown(vm: &VmSummary, figure: &'static str, reason: Reason) -> Why {
     let reason = text(names::reason(reason));
     let label = t!(list.why_of, figure = figure, vm = vm.name, reason = reason);
-    Why { mark: "—".to_owned(), reason: reason.to_owned(), label }
+    Why { address: why_address(vm), mark: "—".to_owned(), reason: reason.to_owned(), label }
+}
+
+/// The reasons and fixes on the VM's own page.
+fn why_address(vm: &VmSummary) -> String {
+    vm_address(&vm.namespace, &vm.name) + "#why"
 }
 
 /// How an amount is written, and how serious it is.

@@ -34,6 +34,7 @@ pub fn figures(vm: &Vm, details: &VmDetails, now: Millis) -> impl IntoView + use
         running: summary.status == Status::Running,
         level,
         sparkline: None,
+        why: None,
     };
     let usage = &summary.usage;
     let memory_level = usage.guest_memory.map(Level::of_space);

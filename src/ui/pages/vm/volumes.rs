@@ -46,6 +46,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
         running,
         level: sample.map(level),
         sparkline: None,
+        why: None,
     };
     let source = match (sample, volume.usage.missing()) {
         (Some(sample), _) => Either::Left(origin(sample)),
