@@ -127,7 +127,7 @@ async fn a_kubelet_that_sends_endless_interim_responses_gives_a_bad_answer() {
     let port = kubelet.address.port();
     let kubelets = KubeletConfig { access, port, ca: Some(ca.path().to_owned()), insecure_tls: false };
     let config = CollectConfig { kubelet: kubelets, kubelet_deadline: DEADLINE, ..config() };
-    let node = NodeTarget { name: "n".into(), address: Some(kubelet.address.ip()) };
+    let node = NodeTarget { name: "n".into(), address: Some(kubelet.address.ip()), has_vms: true };
     let aims = Targets { nodes: vec![node].into(), ..Targets::default() };
     let server = Server::start(|request, _| quiet(request));
     let mut collector = Collector::aim(&server, config, aims).await;
