@@ -61,8 +61,6 @@ pub fn known(
             class=["gauge", level(sample, gauge.level)].concat()
             role="meter"
             aria-label=name
-            aria-valuemin="0"
-            aria-valuemax="100"
             aria-valuenow=sample.percent().min(100).to_string()
             aria-valuetext=value_text(sample)
         >

@@ -108,7 +108,7 @@ pub fn of(kind: Unit, allocated: Option<u64>) -> String {
     }
 }
 
-/// The texts of a meter. All meters consist of the same elements, since each additional kind adds code to the
+/// The texts of a meter, whose range is 0 to 100 by default (WAI-ARIA 1.2). All meters consist of the same elements, since each additional kind adds code to the
 /// browser half.
 struct Texts {
     class: String,
@@ -176,8 +176,6 @@ fn draw(gauge: Gauge<'_>, texts: Texts) -> impl IntoView + use<> {
             title=texts.title
             role=known.then_some("meter")
             aria-label=known.then(|| gauge.name.to_owned())
-            aria-valuemin=known.then_some("0")
-            aria-valuemax=known.then_some("100")
             aria-valuenow=percent.map(|percent| percent.min(100).to_string())
             aria-valuetext=value
         >
@@ -194,7 +192,6 @@ fn draw(gauge: Gauge<'_>, texts: Texts) -> impl IntoView + use<> {
                 class="pct"
                 href=why.map(|why| why.address.clone())
                 rel=why.map(|_| "external")
-                title=why.map(|why| why.reason.clone())
                 aria-hidden=dash.filter(|_| why.is_none())
             >
                 {why.map_or(texts.percent, |why| why.mark.clone())}

@@ -158,8 +158,6 @@ fn total(total: Total) -> impl IntoView {
                 class=if known { "total" } else { "total unknown" }
                 role=known.then_some("meter")
                 aria-label=known.then_some(total.label)
-                aria-valuemin=known.then_some("0")
-                aria-valuemax=known.then_some("100")
                 aria-valuenow=percent.map(|percent| percent.min(100).to_string())
                 aria-valuetext=known.then_some(value)
             >

@@ -259,8 +259,6 @@ fn used(head: &'static str, Use { percent, text, none, note }: Use) -> impl Into
                 class=level
                 role=percent.map(|_| "meter")
                 aria-label=percent.map(|_| head)
-                aria-valuemin=percent.map(|_| "0")
-                aria-valuemax=percent.map(|_| "100")
                 aria-valuenow=percent.map(|percent| percent.min(100).to_string())
                 aria-valuetext=spoken
             >

@@ -57,8 +57,6 @@ fn draw(meter: Meter, notes: impl IntoView + 'static) -> AnyView {
                 class=["gauge", level].concat()
                 role=percent.map(|_| "meter")
                 aria-label=percent.map(|_| name)
-                aria-valuemin=percent.map(|_| "0")
-                aria-valuemax=percent.map(|_| "100")
                 aria-valuenow=percent.map(|percent| percent.min(100).to_string())
                 aria-valuetext=spoken
             >
