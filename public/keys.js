@@ -75,6 +75,15 @@
     if (target.closest?.("a[href]:not([download])") && !ctrlKey && !metaKey && !shiftKey) stay();
   });
 
+  // Back leads to the view that was left, although another one is the default from now on.
+  addEventListener("click", ({ target }) => {
+    const left = target.closest?.(".filters .seg button") && find(".filters .seg [aria-current]");
+    if (!left) return;
+    const url = new URL(location);
+    url.searchParams.set("view", left.value);
+    history.replaceState(history.state, "", url);
+  });
+
   /** The clipboard is there on https and on this machine alone; a selection can be copied anywhere. */
   async function copy(code) {
     try {

@@ -119,7 +119,6 @@ fn submit(before: Query, text: TextField) -> impl Fn(SubmitEvent) {
         let pressed = event.submitter().and_then(|button| button.get_attribute("value"));
         let view = pressed.unwrap_or_else(|| before.value("view"));
         if let Some(kind) = ViewKind::of_code(&view).filter(|kind| *kind != before.view()) {
-            keep_in_history(&before);
             write_cookie(VIEW_COOKIE, kind.code(), &address::at("/"));
         }
         let _ = fields.append_with_str("view", &view);
@@ -129,15 +128,6 @@ fn submit(before: Query, text: TextField) -> impl Fn(SubmitEvent) {
             && !before.q.is_empty();
         text.synced.set_value(query.q.clone());
         go(&address::list(&query), NavigateOptions { scroll: false, replace, ..NavigateOptions::default() });
-    }
-}
-
-/// Names the view in the page's own address, so that Back leads to it although another one is the default from now on.
-fn keep_in_history(shown: &Query) {
-    let named = Query { view: Some(shown.view()), ..shown.clone() };
-    if let Ok(history) = window().history() {
-        let state = history.state().unwrap_or_default();
-        let _ = history.replace_state_with_url(&state, "", Some(&address::list(&named)));
     }
 }
 

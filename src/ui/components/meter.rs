@@ -108,8 +108,8 @@ pub fn of(kind: Unit, allocated: Option<u64>) -> String {
     }
 }
 
-/// The texts of a meter, whose range is 0 to 100 by default (WAI-ARIA 1.2). All meters consist of the same elements, since each additional kind adds code to the
-/// browser half.
+/// The texts of a meter, whose range is 0 to 100 by default (WAI-ARIA 1.2). All meters consist of the same elements,
+/// since each additional kind adds code to the browser half.
 struct Texts {
     class: String,
     digits: String,
