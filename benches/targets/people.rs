@@ -21,6 +21,8 @@ const VIEWS: usize = 50;
 const ROUNDS: usize = 5;
 /// Time until memory is compared: the program has collected for ten cycles by then.
 const SETTLE: Duration = Duration::from_secs(150);
+/// Time after which a sign-in has failed. A sign-in itself waits three seconds for the first answers.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long everybody looks once a minute.
 const STAY: Duration = Duration::from_secs(180);
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
@@ -39,11 +41,19 @@ pub fn measure(table: &mut Table) {
     std::thread::sleep(SETTLE);
     let before = resident(&server);
 
-    let begun = Instant::now();
-    let people: Vec<Person> = (0..PEOPLE).map(|id| Person::sign_in(&server, id)).collect();
-    people.iter().for_each(|person| person.sees_their_own(&server, begun + Duration::from_secs(240)));
     let what = "500 people, 1,000 namespaces, 10,000 VMs";
-    table.row(&format!("{what}: all see theirs"), begun.elapsed().as_secs_f64(), Must::BeAtMost, 180.0, "s");
+    let (people, mut waits): (Vec<Person>, Vec<f64>) = (0..PEOPLE)
+        .map(|id| {
+            let begun = Instant::now();
+            let person = Person::sign_in(&server, id);
+            person.sees_their_own(&server, begun + LONGEST_WAIT);
+            (person, begun.elapsed().as_secs_f64())
+        })
+        .unzip();
+    waits.sort_by(f64::total_cmp);
+    let (half, most) = (waits[PEOPLE / 2], waits[PEOPLE * 95 / 100]);
+    table.row(&format!("{what}: a sign-in until all is seen, 50 of 100"), half, Must::BeAtMost, 1.0, "s");
+    table.row(&format!("{what}: a sign-in until all is seen, 95 of 100"), most, Must::BeAtMost, 3.0, "s");
 
     let reviews = || cluster.requests().by_path().get(REVIEWS).copied().unwrap_or_default() as f64;
     let (stay, asked) = (Instant::now(), reviews());

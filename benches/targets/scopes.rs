@@ -39,8 +39,8 @@ pub fn measure(table: &mut Table, snapshot: &Snapshot) {
     let before = resident();
     let mut crowd = Crowd::new(&snapshot);
     crowd.live(0, ARRIVAL);
-    let standings = crowd.standings();
-    let complete = standings.iter().filter(|standing| standing.is_complete()).count();
+    let access_statuses = crowd.access_statuses();
+    let complete = access_statuses.iter().filter(|access_status| access_status.is_complete()).count();
     table.row("500 viewers, 1,000 namespaces: decided in 3 min", complete as f64, Must::BeAtLeast, 500.0, "");
     let begun = Instant::now();
     crowd.live(ARRIVAL, ARRIVAL + STAY);
@@ -58,7 +58,7 @@ pub fn measure(table: &mut Table, snapshot: &Snapshot) {
         assert_eq!(home.matching as usize, OWN * snapshot.vms.len() / NAMESPACES);
         begun.elapsed().as_secs_f64() * 1000.0
     };
-    let took = crowd.standings().iter().map(|standing| page(&standing.scope)).collect();
+    let took = crowd.access_statuses().iter().map(|access_status| page(&access_status.scope)).collect();
     table.row("the same: view of a part", median(took), Must::BeAtMost, 5.0, "ms");
 }
 
@@ -122,15 +122,15 @@ impl Crowd {
             self.at_once = self.at_once.max(self.under_way.len());
             if now % 250 == 0 {
                 for user in self.book.users_to_refresh(now) {
-                    self.book.standing(&user, now);
+                    self.book.access_status(&user, now);
                 }
             }
         }
     }
 
-    fn standings(&mut self) -> Vec<wukong_core::access::Standing> {
+    fn access_statuses(&mut self) -> Vec<wukong_core::access::AccessStatus> {
         let now = self.now;
-        self.users.iter().filter_map(|user| self.book.standing(user, now)).collect()
+        self.users.iter().filter_map(|user| self.book.access_status(user, now)).collect()
     }
 
     /// Returns the most reviews in a second, over any ten seconds after everybody has come: a second's worth may be

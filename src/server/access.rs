@@ -21,11 +21,12 @@ use collector::{
 use model::{Millis, hidden::escape_hidden};
 use wukong_core::{
     Scope, Snapshot,
-    access::{AccessBook, BindingHints, Decision, Review, Standing, UserInfo},
+    access::{AccessBook, AccessStatus, BindingHints, Decision, Review, UserInfo},
     observation::Observation,
 };
 
-/// Time between two looks at what has changed. An answer waits that long for its readers at most.
+/// Time between two looks at what has changed. An answer waits that long for its readers at most, but for the last one
+/// of those that a first page waits for.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Time between two reports of how reviews are answered.
@@ -64,7 +65,7 @@ pub struct Access {
 #[derive(Default)]
 struct Inner {
     book: AccessBook,
-    standings: HashMap<Arc<UserInfo>, watch::Sender<Standing>>,
+    access_statuses: HashMap<Arc<UserInfo>, watch::Sender<AccessStatus>>,
     /// The snapshot whose namespaces the book knows.
     observed: Option<u64>,
 }
@@ -74,7 +75,7 @@ struct Inner {
 pub struct Rights {
     access: Arc<Access>,
     user: Arc<UserInfo>,
-    standing: watch::Receiver<Standing>,
+    access_status: watch::Receiver<AccessStatus>,
 }
 
 impl Access {
@@ -92,10 +93,10 @@ impl Access {
     pub fn look(self: &Arc<Self>, user: &Arc<UserInfo>) -> Rights {
         let now = self.now();
         let mut inner = self.inner.lock();
-        let is_new = !inner.standings.contains_key(user);
+        let is_new = !inner.access_statuses.contains_key(user);
         inner.book.see(user, now);
-        let known = inner.standings.get(user).filter(|known| !has_ended(&known.borrow(), now));
-        let standing = match known {
+        let known = inner.access_statuses.get(user).filter(|known| !has_ended(&known.borrow(), now));
+        let access_status = match known {
             Some(known) => known.subscribe(),
             None => inner.publish(user, now),
         };
@@ -103,7 +104,7 @@ impl Access {
         if is_new {
             self.newcomer.notify_one();
         }
-        Rights { access: self.clone(), user: user.clone(), standing }
+        Rights { access: self.clone(), user: user.clone(), access_status }
     }
 
     /// Asks reviews until `shutdown`.
@@ -127,7 +128,7 @@ impl Access {
                 () = shutdown.cancelled() => return,
                 Some(answered) = asked.join_next() => match answered {
                     Ok((review, decision)) => {
-                        self.inner.lock().book.answered(review, decision, self.now());
+                        self.inner.lock().take_answer(review, decision, self.now());
                         self.answered.notify_waiters();
                     }
                     // A review cannot be taken back from a task that panicked: nothing is known any more.
@@ -200,6 +201,17 @@ impl Access {
 }
 
 impl Inner {
+    /// Takes over an answer. If it is the last one that the user's first page waits for, readers are told at once.
+    fn take_answer(&mut self, review: Review, decision: Decision, now: Millis) {
+        let user = review.user.clone();
+        self.book.answered(review, decision, now);
+        let is_waited_for =
+            self.access_statuses.get(&user).is_some_and(|known| !known.borrow().is_complete());
+        if is_waited_for && self.book.is_complete(&user, now) {
+            self.publish(&user, now);
+        }
+    }
+
     /// Tells readers what has changed since the last tick. Not with each answer: each change of a scope costs its
     /// readers a whole view.
     fn publish_changed(&mut self, now: Millis) {
@@ -210,41 +222,46 @@ impl Inner {
 
     /// Computes what the user may see, tells their readers, and returns a reader. A user who was forgotten may see
     /// nothing.
-    fn publish(&mut self, user: &Arc<UserInfo>, now: Millis) -> watch::Receiver<Standing> {
-        let Some(standing) = self.book.standing(user, now) else {
-            let nothing =
-                Standing { scope: Scope::none(), until: Some(now), is_late: false, checked: 0, places: 1 };
+    fn publish(&mut self, user: &Arc<UserInfo>, now: Millis) -> watch::Receiver<AccessStatus> {
+        let Some(access_status) = self.book.access_status(user, now) else {
+            let nothing = AccessStatus {
+                scope: Scope::none(),
+                until: Some(now),
+                is_late: false,
+                checked: 0,
+                places: 1,
+            };
             let forgotten =
-                self.standings.remove(user).unwrap_or_else(|| watch::Sender::new(nothing.clone()));
+                self.access_statuses.remove(user).unwrap_or_else(|| watch::Sender::new(nothing.clone()));
             forgotten.send_replace(nothing);
             return forgotten.subscribe();
         };
-        match self.standings.get(user) {
+        match self.access_statuses.get(user) {
             Some(known) => {
                 known.send_if_modified(|last| {
-                    if (&last.scope, last.is_late) != (&standing.scope, standing.is_late) {
-                        let (namespaces, late) = (standing.scope.namespaces(), standing.is_late);
+                    if (&last.scope, last.is_late) != (&access_status.scope, access_status.is_late) {
+                        let (namespaces, late) = (access_status.scope.namespaces(), access_status.is_late);
                         let user = &*escape_hidden(&user.name);
                         tracing::info!(target: AUDIT, event = "scope_changed", user, namespaces, late);
                     }
-                    let is_new = *last != standing;
-                    *last = standing;
+                    let is_new = *last != access_status;
+                    *last = access_status;
                     is_new
                 });
                 known.subscribe()
             }
             None => {
-                let (sender, receiver) = watch::channel(standing);
-                self.standings.insert(user.clone(), sender);
+                let (sender, receiver) = watch::channel(access_status);
+                self.access_statuses.insert(user.clone(), sender);
                 receiver
             }
         }
     }
 }
 
-/// Returns whether a right of the standing has ended by the clock.
-fn has_ended(standing: &Standing, now: Millis) -> bool {
-    standing.until.is_some_and(|until| until <= now)
+/// Returns whether a right of the access status has ended by the clock.
+fn has_ended(access_status: &AccessStatus, now: Millis) -> bool {
+    access_status.until.is_some_and(|until| until <= now)
 }
 
 impl Rights {
@@ -253,18 +270,18 @@ impl Rights {
     }
 
     /// Returns what the user may see now.
-    pub fn standing(&self) -> Standing {
-        let standing = self.standing.borrow().clone();
+    pub fn access_status(&self) -> AccessStatus {
+        let access_status = self.access_status.borrow().clone();
         // A right ends by the clock, even if the task is late.
-        if has_ended(&standing, self.access.now()) {
-            return self.access.look(&self.user).standing.borrow().clone();
+        if has_ended(&access_status, self.access.now()) {
+            return self.access.look(&self.user).access_status.borrow().clone();
         }
-        standing
+        access_status
     }
 
     /// Returns the scope of now.
     pub fn scope(&self) -> Scope {
-        self.standing().scope
+        self.access_status().scope
     }
 
     /// Returns whether the user may list the Events of a namespace. `None` if that is not known: Kubernetes is asked.
@@ -289,17 +306,17 @@ impl Rights {
         }
     }
 
-    /// Waits until the standing has changed.
+    /// Waits until the access status has changed.
     pub async fn changed(&mut self) {
-        if self.standing.changed().await.is_err() {
+        if self.access_status.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits until every namespace was asked about, at most for `time`. Returns the standing of then.
-    pub async fn complete_within(&mut self, time: Duration) -> Standing {
-        // The last standing is taken whether it is complete or not.
-        let _ = tokio::time::timeout(time, self.standing.wait_for(Standing::is_complete)).await;
-        self.standing()
+    /// Waits until every namespace was asked about, at most for `time`. Returns the access status of then.
+    pub async fn complete_within(&mut self, time: Duration) -> AccessStatus {
+        // The last access status is taken whether it is complete or not.
+        let _ = tokio::time::timeout(time, self.access_status.wait_for(AccessStatus::is_complete)).await;
+        self.access_status()
     }
 }

@@ -139,7 +139,7 @@ impl PageData for RequestViews {
         let user = self.user.as_ref()?;
         let visible = self.reader.visible(&self.scope);
         let namespaces: BTreeSet<&String> = visible.vms().iter().map(|vm| &vm.summary.namespace).collect();
-        let standing = &user.standing;
+        let access_status = &user.access_status;
         Some(Account {
             mark: format!("{:016x}", user.hash()),
             name: user.user().name.clone(),
@@ -148,7 +148,7 @@ impl PageData for RequestViews {
             vms: visible.totals().counts.total,
             namespaces: namespaces.into_iter().cloned().collect(),
             all_vms: self.scope.has_all_vms(),
-            checks: (!standing.is_complete()).then_some((standing.checked, standing.places)),
+            checks: (!access_status.is_complete()).then_some((access_status.checked, access_status.places)),
             signed_in_by: match user.mode() {
                 SignInMode::Token => SignedInBy::Token,
                 SignInMode::Oidc => SignedInBy::Provider,

@@ -19,7 +19,7 @@ use crate::{Snapshot, scope::Scope};
 
 /// What a user may see now, and how much of it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct AccessStatus {
     pub scope: Scope,
     /// The first moment at which the scope can be smaller without another answer.
     pub until: Option<Millis>,
@@ -31,7 +31,7 @@ pub struct Standing {
     pub places: usize,
 }
 
-impl Standing {
+impl AccessStatus {
     pub fn is_complete(&self) -> bool {
         self.checked >= self.places
     }
@@ -79,7 +79,7 @@ impl Default for AccessBook {
 }
 
 impl AccessBook {
-    /// Notes that the user looks. Cheap: what they may see is [`Self::standing`].
+    /// Notes that the user looks. Cheap: what they may see is [`Self::access_status`].
     pub fn see(&mut self, user: &Arc<UserInfo>, now: Millis) {
         if let Some(viewer) = self.viewers.get_mut(user) {
             viewer.seen = now;
@@ -90,14 +90,22 @@ impl AccessBook {
 
     /// Computes what the user may see. `None` if they are not in the book. It takes time for each namespace,
     /// so it is kept until [`Self::users_to_refresh`] names the user again.
-    pub fn standing(&mut self, user: &UserInfo, now: Millis) -> Option<Standing> {
+    pub fn access_status(&mut self, user: &UserInfo, now: Millis) -> Option<AccessStatus> {
         let viewer = self.viewers.get_mut(user)?;
         viewer.refresh_at = viewer.changes_at(now);
         let (scope, until, is_late) = viewer.scope(now);
         let places = self.places.live.len();
         let checked = viewer.checked(&self.places, self.hints.is_some(), now);
         let places = if viewer.knows_everywhere(now) { places } else { places.max(checked + 1) };
-        Some(Standing { scope, until, is_late, checked, places })
+        Some(AccessStatus { scope, until, is_late, checked, places })
+    }
+
+    /// Returns whether every first question about the user is answered, as [`AccessStatus::is_complete`] does.
+    pub fn is_complete(&self, user: &UserInfo, now: Millis) -> bool {
+        self.viewers.get(user).is_some_and(|viewer| {
+            let checked = || viewer.checked(&self.places, self.hints.is_some(), now);
+            viewer.knows_everywhere(now) && checked() >= self.places.live.len()
+        })
     }
 
     /// Returns whether the user may list the Events of a namespace. `None` if that is not known: it is asked next. An answer
@@ -106,9 +114,9 @@ impl AccessBook {
         self.viewers.get_mut(user)?.wanted.want(namespace, now)
     }
 
-    /// Returns the users whose standing may differ from when it was last computed: they are new, a review was
+    /// Returns the users whose access status may differ from when it was last computed: they are new, a review was
     /// answered, a binding changed, an allow ended or is late. A user who was forgotten is returned once, and
-    /// has no standing any more.
+    /// has no access status any more.
     pub fn users_to_refresh(&mut self, now: Millis) -> Vec<Arc<UserInfo>> {
         let mut users: Vec<_> = std::mem::take(&mut self.forgotten).into_iter().collect();
         let changed = self.viewers.iter().filter(|(_, viewer)| viewer.refresh_at.is_some_and(|at| at <= now));

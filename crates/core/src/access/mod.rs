@@ -14,7 +14,7 @@ mod wanted;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use book::{AccessBook, Standing};
+pub use book::{AccessBook, AccessStatus};
 pub use hints::{BindingHints, Subject};
 
 use model::{Millis, vm::Kind};

@@ -2,16 +2,16 @@
 
 mod floods;
 mod property;
-mod standing;
+mod status;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
 use crate::access::{
-    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, BindingHints, Decision, FORGET_AFTER,
-    MOST_VIEWERS, Question, REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Review, ReviewedResource, SWEEP_A_SECOND,
-    Standing, Subject, UserInfo,
+    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, AccessStatus, BindingHints, Decision,
+    FORGET_AFTER, MOST_VIEWERS, Question, REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Review, ReviewedResource,
+    SWEEP_A_SECOND, Subject, UserInfo,
 };
 use model::vm::Kind;
 
@@ -108,12 +108,12 @@ impl Cluster {
         }
     }
 
-    fn standing(&mut self, name: &str) -> Standing {
-        self.book.standing(&user(name), self.now).expect("the user looked")
+    fn access_status(&mut self, name: &str) -> AccessStatus {
+        self.book.access_status(&user(name), self.now).expect("the user looked")
     }
 
     fn sees(&mut self, name: &str, namespace: &str) -> bool {
-        self.standing(name).scope.allows(Kind::Wukong, namespace)
+        self.access_status(name).scope.allows(Kind::Wukong, namespace)
     }
 
     /// Returns the users to refresh, by name.
@@ -134,11 +134,11 @@ impl Cluster {
 fn nobody_sees_anything_before_kubernetes_has_allowed_it() {
     let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
     cluster.book.see(&user("ann"), cluster.now);
-    let standing = cluster.standing("ann");
-    assert!(!standing.scope.allows(Kind::Wukong, "a") && !standing.is_complete());
+    let access_status = cluster.access_status("ann");
+    assert!(!access_status.scope.allows(Kind::Wukong, "a") && !access_status.is_complete());
     cluster.run(&["ann"], 2_000);
-    assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete());
-    assert!(cluster.book.standing(&user("bob"), cluster.now).is_none());
+    assert!(cluster.sees("ann", "a") && cluster.access_status("ann").is_complete());
+    assert!(cluster.book.access_status(&user("bob"), cluster.now).is_none());
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn one_who_may_list_everything_of_a_kind_costs_a_review_per_resource_and_minute(
     let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
     let mut cluster = Cluster::new(&namespaces, &[("root", None)]);
     cluster.run(&["root"], 120_000);
-    assert!(cluster.sees("root", "ns-7") && cluster.standing("root").is_complete());
+    assert!(cluster.sees("root", "ns-7") && cluster.access_status("root").is_complete());
     assert!(cluster.asked(60_000) <= 8, "{} reviews in a minute", cluster.asked(60_000));
 }
 
@@ -200,13 +200,13 @@ fn a_binding_of_a_group_and_of_the_whole_cluster_hints_too() {
     cluster.book.hint(Some(BindingHints::default()), cluster.now);
     cluster.book.see(&ann, cluster.now);
     cluster.run(&[], 2_000);
-    assert!(cluster.book.standing(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
+    assert!(cluster.book.access_status(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
     cluster.rights.clear();
     let mut hints = BindingHints::default();
     hints.add(None, [Subject::Group("team".into())], "1");
     cluster.book.hint(Some(hints), cluster.now);
     cluster.run(&[], 2_000);
-    assert!(!cluster.book.standing(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
+    assert!(!cluster.book.access_status(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
 }
 
 #[test]
@@ -215,13 +215,13 @@ fn while_the_api_server_is_away_allows_stand_for_five_minutes_and_it_is_asked_on
     cluster.run(&["ann"], 2_000);
     cluster.away = true;
     cluster.run(&["ann"], ALLOW_ENDS + 10_000);
-    assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_late);
+    assert!(cluster.sees("ann", "a") && cluster.access_status("ann").is_late);
     assert!(cluster.asked(10_000) <= 11, "{} probes in ten seconds", cluster.asked(10_000));
     cluster.run(&["ann"], ALLOW_ENDS_WAITING - ALLOW_ENDS);
     assert!(!cluster.sees("ann", "a"), "it closes");
     cluster.away = false;
     cluster.run(&["ann"], 5_000);
-    assert!(cluster.sees("ann", "a") && !cluster.standing("ann").is_late, "it opens again");
+    assert!(cluster.sees("ann", "a") && !cluster.access_status("ann").is_late, "it opens again");
 }
 
 /// A review that was sent before the binding changed says what held before.
@@ -276,8 +276,8 @@ fn nobody_is_asked_about_who_does_not_look_and_their_allows_end() {
     cluster.run(&[], ACTIVE_FOR + ALLOW_ENDS);
     assert_eq!(cluster.asked(50_000), 0);
     cluster.book.see(&user("ann"), cluster.now);
-    let standing = cluster.standing("ann");
-    assert!(!standing.scope.allows(Kind::Wukong, "a"), "it is asked again before anything shows");
+    let access_status = cluster.access_status("ann");
+    assert!(!access_status.scope.allows(Kind::Wukong, "a"), "it is asked again before anything shows");
     cluster.run(&["ann"], 1_000);
     assert!(cluster.sees("ann", "a"));
 }
@@ -289,14 +289,14 @@ fn an_allow_that_ended_counts_as_not_checked_until_it_is_answered_again() {
             let mut cluster = Cluster::new(&["a", "b"], &[("ann", place)]);
             cluster.book.hint(hints, cluster.now);
             cluster.run(&["ann"], 2_000);
-            assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete(), "{place:?}");
+            assert!(cluster.sees("ann", "a") && cluster.access_status("ann").is_complete(), "{place:?}");
             cluster.run(&[], ACTIVE_FOR + ALLOW_ENDS);
             cluster.book.see(&user("ann"), cluster.now);
-            let standing = cluster.standing("ann");
-            assert!(!standing.is_complete(), "{place:?} {standing:?}");
-            assert_eq!((standing.checked, standing.places), (checked, 2), "{place:?}");
+            let access_status = cluster.access_status("ann");
+            assert!(!access_status.is_complete(), "{place:?} {access_status:?}");
+            assert_eq!((access_status.checked, access_status.places), (checked, 2), "{place:?}");
             cluster.run(&["ann"], 1_000);
-            assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete(), "{place:?}");
+            assert!(cluster.sees("ann", "a") && cluster.access_status("ann").is_complete(), "{place:?}");
         }
     }
 }
@@ -315,10 +315,10 @@ fn one_who_loses_a_right_everywhere_keeps_their_namespaces() {
         cluster.rights.remove(&("ann".into(), None));
         while cluster.sees("ann", "ns-7") {
             cluster.run(&["ann"], TICK);
-            assert_eq!(cluster.standing("ann").is_complete(), cluster.sees("ann", "ns-150"));
+            assert_eq!(cluster.access_status("ann").is_complete(), cluster.sees("ann", "ns-150"));
         }
         cluster.run(&["ann"], limit);
-        assert!(cluster.sees("ann", "ns-150") && cluster.standing("ann").is_complete(), "{limit}");
+        assert!(cluster.sees("ann", "ns-150") && cluster.access_status("ann").is_complete(), "{limit}");
     }
 }
 
@@ -372,7 +372,7 @@ fn one_who_comes_late_or_loses_a_right_waits_for_nobodys_renewals() {
     cluster.run(&users, 180_000);
     users.push("late");
     cluster.run(&users, 5_000);
-    assert!(cluster.standing("late").is_complete() && cluster.sees("late", "ns-30"));
+    assert!(cluster.access_status("late").is_complete() && cluster.sees("late", "ns-30"));
     let mut hints = BindingHints::default();
     hints.add(Some("ns-0".into()), [Subject::User("late".into())], "1");
     cluster.book.hint(Some(hints), cluster.now);

@@ -35,8 +35,8 @@ impl Requests {
             user,
             mode: viewer.credential.mode_code(),
             session: viewer.credential.hash_text(),
-            namespaces: viewer.standing.scope.namespaces(),
-            is_late: viewer.standing.is_late,
+            namespaces: viewer.access_status.scope.namespaces(),
+            is_late: viewer.access_status.is_late,
         };
         audit::asked(event, &viewer, request);
     }

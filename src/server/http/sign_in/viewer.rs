@@ -20,7 +20,7 @@ use crate::server::{
 };
 use wukong_core::{
     Scope,
-    access::{Standing, UserInfo},
+    access::{AccessStatus, UserInfo},
 };
 
 /// How long a page waits. It then shows what is known, and how much that is.
@@ -41,7 +41,7 @@ pub struct SignedIn {
     sign_in: Arc<SignIn>,
     pub(super) credential: Arc<Credential>,
     pub rights: Rights,
-    pub standing: Standing,
+    pub access_status: AccessStatus,
 }
 
 impl Viewer {
@@ -84,13 +84,13 @@ impl Viewer {
     /// Waits until every namespace was asked about, at most for `time`.
     pub async fn complete_within(&mut self, time: Duration) {
         let Some(user) = &mut self.user else { return };
-        user.standing = user.rights.complete_within(time).await;
-        self.scope = user.standing.scope.clone();
+        user.access_status = user.rights.complete_within(time).await;
+        self.scope = user.access_status.scope.clone();
     }
 
     /// Returns whether every namespace was asked about.
     pub fn is_complete(&self) -> bool {
-        self.user.as_ref().is_none_or(|user| user.standing.is_complete())
+        self.user.as_ref().is_none_or(|user| user.access_status.is_complete())
     }
 }
 
@@ -124,9 +124,10 @@ impl SignIn {
     ) -> Result<Viewer, NoViewer> {
         let user = self.user(&credential, peer).await?;
         let rights = self.access.look(&user);
-        let standing = rights.standing();
-        let user = SignedIn { sign_in: self.clone(), credential, rights, standing: standing.clone() };
-        Ok(Viewer { scope: standing.scope, user: Some(user) })
+        let access_status = rights.access_status();
+        let user =
+            SignedIn { sign_in: self.clone(), credential, rights, access_status: access_status.clone() };
+        Ok(Viewer { scope: access_status.scope, user: Some(user) })
     }
 }
 

@@ -22,7 +22,7 @@ fn what_was_answered_stays_checked_while_it_is_asked_again() {
     for role in ["2", "3", "4"] {
         cluster.book.hint(bound(&both, role), cluster.now);
         for _ in 0..20 {
-            assert!(cluster.standing("ann").is_complete(), "{:?}", cluster.standing("ann"));
+            assert!(cluster.access_status("ann").is_complete(), "{:?}", cluster.access_status("ann"));
             cluster.run(&["ann"], TICK);
         }
     }
@@ -36,14 +36,14 @@ fn what_was_never_answered_is_not_checked_once_a_binding_hints_at_it() {
     cluster.book.hint(Some(BindingHints::default()), cluster.now);
     cluster.book.see(&user("ann"), cluster.now);
     cluster.latency = 300;
-    while !cluster.standing("ann").is_complete() {
+    while !cluster.access_status("ann").is_complete() {
         cluster.run(&["ann"], TICK);
     }
     cluster.book.observe(&snapshot(&["a", "b", "c"]));
     cluster.rights.insert(("ann".into(), Some("c".into())));
     cluster.book.hint(bound(&[("c", &["ann"])], "1"), cluster.now);
     for _ in 0..30 {
-        assert_eq!(cluster.standing("ann").is_complete(), cluster.sees("ann", "c"));
+        assert_eq!(cluster.access_status("ann").is_complete(), cluster.sees("ann", "c"));
         cluster.run(&["ann"], TICK);
     }
     assert!(cluster.sees("ann", "c"));
@@ -59,8 +59,8 @@ fn known_users_stay_complete_for_five_minutes_while_the_api_server_does_not_answ
         let end = cluster.now + ALLOW_ENDS_WAITING - 45_000;
         while cluster.now < end {
             cluster.run(&["ann"], TICK);
-            let standing = cluster.standing("ann");
-            assert!(standing.is_complete() && cluster.sees("ann", "a"), "{standing:?}");
+            let access_status = cluster.access_status("ann");
+            assert!(access_status.is_complete() && cluster.sees("ann", "a"), "{access_status:?}");
         }
     }
 }
@@ -78,7 +78,7 @@ fn an_allow_that_waits_to_be_asked_again_stands_while_the_api_server_does_not_an
     cluster.book.hint(bound(&[("a", &names)], "2"), cluster.now);
     cluster.run(&names, 200_000);
     for name in names {
-        assert!(cluster.sees(name, "a") && cluster.standing(name).is_complete(), "{name}");
+        assert!(cluster.sees(name, "a") && cluster.access_status(name).is_complete(), "{name}");
     }
 }
 
@@ -100,7 +100,7 @@ fn a_right_is_revoked_in_two_seconds_while_bindings_of_everybody_change() {
         let of_all: &[&str] = if change % 2 == 0 { &[] } else { &names };
         cluster.book.hint(bound(&[("all", of_all), ("own", of_own)], "1"), cluster.now);
         cluster.run(&names, 300);
-        let incomplete = names.iter().filter(|name| !cluster.standing(name).is_complete()).count();
+        let incomplete = names.iter().filter(|name| !cluster.access_status(name).is_complete()).count();
         assert_eq!(incomplete, 0, "after {change} changes");
         assert!(change < 87 || !cluster.sees("user-7", "own"), "revoked {change}");
     }
@@ -117,14 +117,14 @@ fn accounts_of_one_namespace_push_nobody_else_out() {
         book.see(&account(n), NOW + 1 + n as Millis);
     }
     for name in &others {
-        assert!(book.standing(&user(name), NOW).is_some(), "{name}");
+        assert!(book.access_status(&user(name), NOW).is_some(), "{name}");
     }
-    assert!(book.standing(&account(0), NOW).is_none());
+    assert!(book.access_status(&account(0), NOW).is_none());
     // People do not count together: the one who looked first makes room.
     let mut book = AccessBook::default();
     for n in 0..=MOST_VIEWERS {
         book.see(&user(&format!("person-{n}")), NOW + n as Millis);
     }
-    assert!(book.standing(&user("person-0"), NOW).is_none());
-    assert!(book.standing(&user("person-1"), NOW).is_some());
+    assert!(book.access_status(&user("person-0"), NOW).is_none());
+    assert!(book.access_status(&user("person-1"), NOW).is_some());
 }

@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A program that computes only the standings of the users to refresh has the same standings as one that
+/// A program that computes only the access statuses of the users to refresh has the same access statuses as one that
 /// computes all of them.
 #[test]
 fn no_standing_changes_of_a_user_who_is_not_to_refresh() {
     let mut cluster = Cluster::new(&["a", "b", "c"], &[("ann", Some("a")), ("bob", None)]);
-    let mut kept: BTreeMap<&str, Option<Standing>> = BTreeMap::new();
+    let mut kept: BTreeMap<&str, Option<AccessStatus>> = BTreeMap::new();
     cluster.latency = 300;
     for round in 0..4_000 {
         match round {
@@ -24,13 +24,14 @@ fn no_standing_changes_of_a_user_who_is_not_to_refresh() {
         cluster.run(if (500..3_800).contains(&round) { &["ann"] } else { &["ann", "bob"] }, TICK);
         let names = cluster.users_to_refresh();
         for name in ["ann", "bob"] {
-            // Computing a standing marks it as fresh, so it is computed in a copy of the book.
-            let of = |book: &mut AccessBook| book.standing(&user(name), cluster.now);
+            // Computing an access status marks it as fresh, so it is computed in a copy of the book.
+            let of = |book: &mut AccessBook| book.access_status(&user(name), cluster.now);
             if names.iter().any(|of| of == name) {
                 kept.insert(name, of(&mut cluster.book));
             }
-            let without_until =
-                |standing: Option<Standing>| standing.map(|of| Standing { until: None, ..of });
+            let without_until = |access_status: Option<AccessStatus>| {
+                access_status.map(|of| AccessStatus { until: None, ..of })
+            };
             let fresh = without_until(of(&mut cluster.book.clone()));
             assert_eq!(without_until(kept[name].clone()), fresh, "{name} in round {round}");
         }
@@ -82,9 +83,9 @@ proptest! {
                 away = cluster.now;
             }
             for name in USERS {
-                let Some(standing) = cluster.book.standing(&user(name), cluster.now) else { continue };
+                let Some(access_status) = cluster.book.access_status(&user(name), cluster.now) else { continue };
                 for namespace in NAMESPACES {
-                    if !standing.scope.allows(Kind::Wukong, namespace) {
+                    if !access_status.scope.allows(Kind::Wukong, namespace) {
                         continue;
                     }
                     let limit = if cluster.now - away < ALLOW_ENDS_WAITING { ALLOW_ENDS_WAITING } else { ALLOW_ENDS };

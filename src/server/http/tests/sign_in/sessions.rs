@@ -51,6 +51,19 @@ async fn without_a_token_pages_lead_to_the_sign_in_and_programs_get_401() {
     }
 }
 
+/// Everybody who comes back after a minute is reviewed again, and their page waits for it.
+#[tokio::test(start_paused = true)]
+async fn a_page_waits_for_the_last_review_and_no_longer() {
+    let gated = gated();
+    for _ in 0..2 {
+        let begun = tokio::time::Instant::now();
+        let vms = gated.get_as("ana", "/api/vms").await;
+        assert_eq!((vms.status.as_u16(), vms.json().as_array().unwrap().len()), (200, 1));
+        assert!(begun.elapsed() < Duration::from_millis(20), "{:?}", begun.elapsed());
+        tokio::time::sleep(Duration::from_secs(200)).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_shows_the_vms_of_its_user_and_no_others() {
     let gated = gated();

@@ -1,4 +1,4 @@
-//! What is told of a user's standing: how much of it is known, and when it is to be computed again.
+//! What is told of a user's access status: how much of it is known, and when it is to be computed again.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn a_place_counts_as_checked_when_its_review_is_answered() {
     cluster.latency = 500;
     for _ in 0..30 {
         cluster.run(&["ann"], TICK);
-        assert_eq!(cluster.standing("ann").is_complete(), cluster.sees("ann", "b"));
+        assert_eq!(cluster.access_status("ann").is_complete(), cluster.sees("ann", "b"));
     }
     assert!(cluster.sees("ann", "b"));
 }
@@ -26,7 +26,7 @@ fn a_standing_stays_complete_while_the_sweep_asks() {
         cluster.run(&["ann"], 4_000);
         for _ in 0..100 {
             cluster.run(&["ann"], TICK);
-            assert!(cluster.standing("ann").is_complete(), "{:?}", cluster.standing("ann"));
+            assert!(cluster.access_status("ann").is_complete(), "{:?}", cluster.access_status("ann"));
         }
         assert!(cluster.asked(5_000) > 0, "the sweep goes on");
     }
@@ -45,7 +45,7 @@ fn a_standing_stays_complete_while_the_sweep_is_not_answered() {
         cluster.away = true;
         for _ in 0..300 {
             cluster.run(&["ann"], TICK);
-            assert!(cluster.standing("ann").is_complete(), "{:?}", cluster.standing("ann"));
+            assert!(cluster.access_status("ann").is_complete(), "{:?}", cluster.access_status("ann"));
         }
     }
 }
@@ -57,10 +57,10 @@ fn without_hints_every_namespace_is_asked_about_once_and_progress_is_told() {
     let mut cluster = Cluster::new(&namespaces, &[("ann", Some("ns-599"))]);
     cluster.latency = 5;
     cluster.run(&["ann"], 2_000);
-    let begun = cluster.standing("ann");
+    let begun = cluster.access_status("ann");
     assert!(begun.checked > 0 && begun.checked < 600 && begun.places == 600, "{begun:?}");
     cluster.run(&["ann"], 8_000);
-    assert!(cluster.standing("ann").is_complete() && cluster.sees("ann", "ns-599"));
+    assert!(cluster.access_status("ann").is_complete() && cluster.sees("ann", "ns-599"));
 }
 
 #[test]
@@ -76,28 +76,32 @@ fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
     cluster.book.see(&user("ann"), cluster.now);
     cluster.book.see(&user("bob"), cluster.now);
     assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "new");
-    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "as long as their standings are not computed");
-    cluster.standing("ann");
+    assert_eq!(
+        cluster.users_to_refresh(),
+        ["ann", "bob"],
+        "as long as their access statuses are not computed"
+    );
+    cluster.access_status("ann");
     assert_eq!(cluster.users_to_refresh(), ["bob"]);
     cluster.run(&["ann", "bob"], 4_000);
     assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "answered");
-    cluster.standing("ann");
-    cluster.standing("bob");
+    cluster.access_status("ann");
+    cluster.access_status("bob");
     assert!(cluster.users_to_refresh().is_empty());
     cluster.book.hint(bound("2"), cluster.now);
     assert_eq!(cluster.users_to_refresh(), ["ann"], "urged");
-    cluster.standing("ann");
+    cluster.access_status("ann");
     cluster.book.observe(&snapshot(&["a", "b"]));
     assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "another place");
-    cluster.standing("ann");
-    cluster.standing("bob");
+    cluster.access_status("ann");
+    cluster.access_status("bob");
     cluster.book.observe(&snapshot(&["a", "b"]));
     assert!(cluster.users_to_refresh().is_empty(), "the same places");
     cluster.book.hint(None, cluster.now);
     assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "no hints");
     cluster.run(&["ann"], FORGET_AFTER);
-    cluster.standing("ann");
-    assert!(cluster.book.standing(&user("bob"), cluster.now).is_none());
+    cluster.access_status("ann");
+    assert!(cluster.book.access_status(&user("bob"), cluster.now).is_none());
     assert_eq!(cluster.users_to_refresh(), ["bob"], "forgotten");
     assert!(cluster.users_to_refresh().is_empty());
 }
@@ -106,19 +110,19 @@ fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
 fn a_user_is_refreshed_when_an_allow_ends_or_becomes_late() {
     let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
     cluster.run(&["ann"], 2_000);
-    cluster.standing("ann");
+    cluster.access_status("ann");
     cluster.away = true;
     // Its renewal begins to wait, and changes nothing yet.
     cluster.run(&["ann"], 50_000);
-    assert!(!cluster.standing("ann").is_late);
+    assert!(!cluster.access_status("ann").is_late);
     let mut changes = Vec::new();
     while cluster.now < NOW + ALLOW_ENDS_WAITING + 10_000 {
         cluster.run(&["ann"], 1_000);
         // Answers that failed are not what is tested here.
         cluster.latency = Millis::MAX / 4;
         if !cluster.users_to_refresh().is_empty() {
-            let standing = cluster.standing("ann");
-            changes.push((standing.is_late, standing.scope.allows(Kind::Wukong, "a")));
+            let access_status = cluster.access_status("ann");
+            changes.push((access_status.is_late, access_status.scope.allows(Kind::Wukong, "a")));
         }
     }
     changes.dedup();
@@ -136,13 +140,13 @@ fn service_accounts_of_one_namespace_share_a_turn() {
     cluster.run(&users, 10_000);
     users.push("ann");
     cluster.run(&users, 10_000);
-    assert!(cluster.standing("ann").is_complete() && cluster.sees("ann", "ns-7"));
+    assert!(cluster.access_status("ann").is_complete() && cluster.sees("ann", "ns-7"));
     let other = "system:serviceaccount:good:web";
     users.push(other);
     cluster.run(&users, 10_000);
-    assert!(cluster.standing(other).is_complete());
+    assert!(cluster.access_status(other).is_complete());
     cluster.run(&users, 300_000);
-    assert!(users.iter().all(|user| cluster.standing(user).is_complete()), "each has its turn");
+    assert!(users.iter().all(|user| cluster.access_status(user).is_complete()), "each has its turn");
 }
 
 #[test]
