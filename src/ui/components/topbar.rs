@@ -69,7 +69,9 @@ fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
         let pages = ["/groups", "/insights", "/sources"].map(address::at);
-        let current = pages.each_ref().map(|page| path.read().starts_with(page));
+        let mut current = pages.each_ref().map(|page| path.read().starts_with(page));
+        // A node's page has an address of its own.
+        current[0] |= path.read().starts_with(&address::at("/nodes"));
         let page = |href: String, current: bool, name| {
             view! {
                 <a href=href aria-current=current.then_some("page")>
