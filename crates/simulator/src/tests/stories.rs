@@ -207,7 +207,7 @@ async fn a_migration_does_not_converge() {
         assert_eq!(samples.len(), 10, "{family}");
         samples.into_iter().max_by_key(|(at, _)| *at).unwrap()
     };
-    let (dirty, sent) = (newest(&minute.1, "dirty_memory_rate"), newest(&minute.1, "memory_transfer_rate"));
+    let (dirty, sent) = (newest(&minute.1, "dirty_memory_rate"), newest(&minute.1, "disk_transfer_rate"));
     assert!(dirty.1 >= sent.1 && sent.1 > 0.0, "{dirty:?} {sent:?}");
     let (before, after) = (newest(&minute.0, "data_remaining"), newest(&minute.1, "data_remaining"));
     assert!(after.0 > before.0 && after.1 >= before.1, "{before:?} {after:?}");

@@ -44,7 +44,10 @@ pub fn write(out: &mut String, version: KubevirtVersion, guests: &[Arc<Guest>], 
         let Some((family, _)) = version.name(family).filter(|_| !migrating.is_empty()) else { continue };
         let name = match version {
             KubevirtVersion::V1_0 => family.replacen("migration_", "kubevirt_migrate_vmi_", 1),
-            KubevirtVersion::V1_6 => format!("kubevirt_vmi_{family}"),
+            // Up to 1.6 the rate of the memory has the name of the disks' (`migrationdomainstats` of 1.6.2).
+            KubevirtVersion::V1_6 => {
+                format!("kubevirt_vmi_{}", family.replace("memory_transfer", "disk_transfer"))
+            }
         };
         let _ = writeln!(out, "# HELP {name} As in KubeVirt.\n# TYPE {name} {kind}");
         for (guest, migration) in &migrating {
