@@ -154,8 +154,16 @@ impl HistoryStore {
 fn interval(source: Source, figure: usize, limits: &Limits) -> Millis {
     match source {
         Source::Ceph => limits.ceph_interval,
-        _ if figure == DISK => limits.disk_interval.max(KUBELET_PERIOD),
-        _ => limits.metrics_interval,
+        Source::PodMetrics
+        | Source::KubeletProxy
+        | Source::KubeletDirect
+        | Source::VirtHandler
+        | Source::Prometheus
+        | Source::GuestAgent
+        | Source::Longhorn => match figure {
+            DISK => limits.disk_interval.max(KUBELET_PERIOD),
+            _ => limits.metrics_interval,
+        },
     }
 }
 

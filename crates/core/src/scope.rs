@@ -250,9 +250,9 @@ fn restrict(snapshot: &Snapshot, scope: &Scope) -> Snapshot {
     }
 }
 
-/// What was heard of within this time counts as heard of now, for viewers who may not see everything.
+/// For viewers who may not see everything, a source that answered within this time has answered now.
 const RECENT: Millis = 5_000;
-/// Times are told to these viewers in steps of this.
+/// Their times of sources are rounded to this, so that they do not tell when a hidden object changed.
 const STEP: Millis = 15_000;
 
 /// Returns the state of a source and since when it holds. The rest names nodes, permissions and objects, or

@@ -72,8 +72,8 @@ impl ClusterState {
         };
     }
 
-    /// Returns the nodes whose kubelets should be asked: those with a VM, and those on which KubeVirt can place one, since
-    /// people choose by them where a VM goes. Their use costs a request each, as everywhere. `last` are those of before.
+    /// Returns the nodes whose kubelets should be asked: those with a VM, and those on which KubeVirt can place one: the
+    /// page of nodes shows what is free there. Each costs one request per interval. `last` is the list of the last join.
     fn nodes_to_ask(&self, last: Arc<[NodeTarget]>, has_changed: bool) -> Arc<[NodeTarget]> {
         let mut wanted: BTreeMap<&str, bool> = BTreeMap::new();
         if self.limits.asks(SourceId::Kubelet) {

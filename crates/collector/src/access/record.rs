@@ -83,7 +83,7 @@ impl Record {
         if let Some(error) = self.error_mut(about).take() {
             tracing::info!(?about, after = error.reason.code(), "the API server answers reviews again");
         }
-        // Who answers one kind is there for the other too; only a missing permission stays.
+        // The API server answers, so failures of the other kind of review are over too, but for a missing permission.
         let other = if about == About::Token { About::Rights } else { About::Token };
         self.error_mut(other).take_if(|error| error.reason != Reason::Forbidden);
     }

@@ -14,26 +14,27 @@ pub(super) type Place = (Arc<str>, Kind);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     pub all: Vec<Place>,
-    /// The ones that still hold rows, each with where it stands.
+    /// The index in `all` of each place that still holds rows. A namespace that was deleted and created again has a new,
+    /// higher index.
     pub live: HashMap<Place, usize>,
 }
 
 impl Places {
-    /// Returns the question about the place that stands here. `None` if it holds no rows any more.
+    /// Returns the question about the place of this index. `None` if it holds no rows any more.
     pub fn question(&self, at: usize) -> Option<Question> {
         let place @ (namespace, kind) = self.all.get(at)?;
         let question =
             || Question { namespace: Some(namespace.clone()), resource: ReviewedResource::Rows(*kind) };
-        // One that came back stands further behind.
+        // A place that came back has a higher index.
         (self.index_of(place)? == at).then(question)
     }
 
-    /// Returns where a place that holds rows stands.
+    /// Returns the index of a place that holds rows.
     pub fn index_of(&self, place: &Place) -> Option<usize> {
         self.live.get(place).copied()
     }
 
-    /// Returns where the place of a question stands.
+    /// Returns the index of a question's place.
     pub fn index(&self, question: &Question) -> Option<usize> {
         match (&question.namespace, question.resource) {
             (Some(namespace), ReviewedResource::Rows(kind)) => self.index_of(&(namespace.clone(), kind)),

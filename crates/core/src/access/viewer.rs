@@ -234,7 +234,7 @@ impl ViewerReviews {
         let answer = resource.index().and_then(|at| self.everywhere.get_mut(at));
         let Some(answer) = answer else { return false };
         let is_lost = answer.is_allow() && decision == Decision::Denied;
-        // What was urged while it was being asked may have changed since: the answer is asked for again.
+        // A binding changed while the review was under way: the API server is asked again.
         let is_urged = answer.due != Millis::MAX;
         match decision {
             Decision::Failed => answer.due = now + RETRY_AFTER,
@@ -270,8 +270,8 @@ impl ViewerReviews {
                     self.denied.insert(at);
                 }
             }
-            // An allow is asked again soon, and what was never answered before what was never asked. A known denial
-            // stands until the sweep asks again.
+            // An allow is asked again soon. What failed is asked before what was never asked. A known denial stands
+            // until the sweep asks again.
             Decision::Failed => match self.allowed.get_mut(&question) {
                 Some(answer) => {
                     answer.due = now + RETRY_AFTER;
@@ -313,11 +313,11 @@ impl ViewerReviews {
 
     /// Returns what the user may see, until when that holds, and whether it holds only because renewals wait.
     pub fn scope(&self, now: Millis) -> (Scope, Option<Millis>, bool) {
-        let standing = |answer: &&ReviewAnswer| answer.allows(now);
+        let is_allow = |answer: &&ReviewAnswer| answer.allows(now);
         let mut everywhere = Kinds::default();
         let mut nodes = false;
         for (_, resource) in
-            self.everywhere.iter().zip(ReviewedResource::ALL).filter(|(answer, _)| standing(answer))
+            self.everywhere.iter().zip(ReviewedResource::ALL).filter(|(answer, _)| is_allow(answer))
         {
             match resource {
                 ReviewedResource::Rows(kind) => everywhere = everywhere.with(kind),
@@ -326,14 +326,14 @@ impl ViewerReviews {
             }
         }
         let mut namespaces: BTreeMap<Box<str>, Kinds> = BTreeMap::new();
-        for (question, _) in self.allowed.iter().filter(|(_, answer)| standing(answer)) {
+        for (question, _) in self.allowed.iter().filter(|(_, answer)| is_allow(answer)) {
             if let (Some(namespace), ReviewedResource::Rows(kind)) = (&question.namespace, question.resource)
             {
                 let kinds = namespaces.entry((**namespace).into()).or_default();
                 *kinds = kinds.with(kind);
             }
         }
-        let ends = self.answers().filter(standing).filter_map(ReviewAnswer::allows_until).min();
+        let ends = self.answers().filter(is_allow).filter_map(ReviewAnswer::allows_until).min();
         (Scope::new(everywhere, namespaces, nodes), ends, self.is_late(now))
     }
 

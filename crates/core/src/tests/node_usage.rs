@@ -77,7 +77,7 @@ fn the_use_of_a_node_without_vms_is_known_or_the_reason_says_why_nobody_asks() {
     state.apply(Observation::Nodes(applied(labelled("n2"))));
     let later = NOW + 20 * limits().disk_interval + 1;
     let unknown = missing(&used(&mut state, "n3", later).cpu).detail.english();
-    assert!(unknown.contains("so that its kubelet is not asked"), "and not that it is old: {unknown}");
+    assert!(unknown.contains("so its kubelet is not asked"), "and not that it is old: {unknown}");
 }
 
 #[test]

@@ -118,9 +118,9 @@ fn a_node_that_is_not_ready_says_since_when() {
 #[test]
 fn use_is_judged_by_its_thresholds_and_said_in_amounts() {
     for (cpu, memory, level, text) in [
-        (1, 85, Level::High, "79.2 Gi of 93.1 Gi of memory are used, 85 %."),
-        (1, 94, Level::High, "87.5 Gi of 93.1 Gi of memory are used, 94 %."),
-        (1, 95, Level::Critical, "88.5 Gi of 93.1 Gi of memory are used, 95 %."),
+        (1, 85, Level::High, "79.2 Gi of 93.1 Gi of memory used, 85 %."),
+        (1, 94, Level::High, "87.5 Gi of 93.1 Gi of memory used, 94 %."),
+        (1, 95, Level::Critical, "88.5 Gi of 93.1 Gi of memory used, 95 %."),
         (90, 1, Level::High, "90 vCPU of 100 vCPU are used, 90 %."),
         (130, 1, Level::High, "130 vCPU of 100 vCPU are used, 130 %."),
     ] {
