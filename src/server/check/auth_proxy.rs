@@ -1,9 +1,12 @@
 //! Asks whether requests of the proxy of `--sign-in=proxy` can be checked. Used by `check`.
 
+use tokio::task::spawn_blocking;
+
 use super::{Check, Verdict, sign_in::SIGN_IN};
 use crate::server::{
-    config::{AssertionConfig, ProxyProof},
+    config::{AssertionConfig, ClientCertificateConfig, ProxyProof},
     http::sign_in::auth_proxy::{AssertionSource, AuthProxy},
+    tls::check_client_ca,
 };
 use i18n::Render;
 
@@ -11,16 +14,25 @@ use i18n::Render;
 pub async fn ask(proxy: &AuthProxy) -> Vec<Check> {
     let proof = match (&proxy.config.proof, proxy.assertions()) {
         (ProxyProof::Assertion(config), Some(assertions)) => of_keys(config, assertions).await,
-        (ProxyProof::Certificate(config), _) => {
+        (ProxyProof::Certificate(config), _) => of_client_ca(config).await.unwrap_or_else(|| {
             let check = format!("the proxy proves itself by a client certificate for {}", config.name);
             let detail =
                 format!("then it names people in {} and {}", config.user_header, config.groups_header);
             line(check, Verdict::Ok, detail, "")
-        }
+        }),
         // A proxy with assertions has what verifies them.
         _ => return Vec::new(),
     };
     vec![proof, of_sign_out(proxy)]
+}
+
+/// Returns why the authorities of the proxy's certificate cannot be used, if so.
+async fn of_client_ca(config: &ClientCertificateConfig) -> Option<Check> {
+    let path = config.ca.clone();
+    let read = spawn_blocking(move || check_client_ca(&path).map_err(|error| error.to_string())).await;
+    let detail = read.unwrap_or_else(|error| Err(error.to_string())).err()?;
+    let fix = "Mount the certificate of the authority that issues the proxy's client certificate";
+    Some(line("--proxy-client-ca can be used".to_owned(), Verdict::Missing, detail, fix))
 }
 
 async fn of_keys(config: &AssertionConfig, assertions: &AssertionSource) -> Check {
@@ -66,6 +78,7 @@ mod tests {
             auth_proxy::{by_assertion, by_certificate},
             oidc::provider::{FakeProvider, SigningKey},
         },
+        tls::tests::for_names,
     };
 
     #[tokio::test]
@@ -105,6 +118,17 @@ mod tests {
         assert!(checks[0].fix.contains(address), "{checks:?}");
         let mut silent = by_certificate(ClaimMappings::default());
         silent.config.sign_out_url = None;
+        let checks = ask(&silent).await;
+        assert_eq!(verdicts(&checks), [Verdict::Missing, Verdict::Warning]);
+        assert!(
+            checks[0].check.contains("--proxy-client-ca") && checks[0].detail.contains("/none"),
+            "{checks:?}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.crt");
+        std::fs::write(&ca, for_names(&["proxy.example"]).certificate).unwrap();
+        let ProxyProof::Certificate(config) = &mut silent.config.proof else { panic!("a certificate") };
+        config.ca = ca;
         assert_eq!(verdicts(&ask(&silent).await), [Verdict::Ok, Verdict::Warning]);
     }
 }

@@ -4,6 +4,7 @@
 mod auth_proxy;
 mod permissions;
 mod report;
+mod session_keys;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     let reachable = version.is_ok();
     let mut report = Report::new(&cluster.summary, credentials, version);
     report.certificate(&config.http).await;
+    report.session_keys(&config.http.sign_in).await;
     if let Ok(Some(oidc)) = super::oidc(&config.http.sign_in, &config.collect) {
         report.sign_in(sign_in::ask(&oidc).await);
     }

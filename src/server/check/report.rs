@@ -196,6 +196,17 @@ impl Report {
         }
     }
 
+    /// Returns whether all is well, or where something is missing.
+    fn status(&self) -> String {
+        let missing = self.checks.iter().filter(|check| check.verdict == Verdict::Missing);
+        let mut categories: Vec<_> = missing.map(|check| check.category).collect();
+        categories.dedup();
+        match categories.is_empty() {
+            true => "all well".to_owned(),
+            false => format!("something is missing: {}", categories.join(", ")),
+        }
+    }
+
     /// Returns the report for a terminal, in the form of `linkerd check`: a mark and the check, and below it
     /// the detail and the fix.
     pub fn text(&self) -> String {
@@ -217,7 +228,7 @@ impl Report {
                 let _ = writeln!(out, "    {line}");
             }
         }
-        let _ = writeln!(out, "\nStatus: {}", if self.ok { "all well" } else { "something is missing" });
+        let _ = writeln!(out, "\nStatus: {}", self.status());
         out
     }
 }

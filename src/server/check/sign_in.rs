@@ -19,6 +19,7 @@ pub async fn ask(oidc: &Oidc) -> Vec<Check> {
     match oidc.provider.discover(Duration::ZERO).await {
         Ok(found) => {
             checks.push(fine(format!("the identity provider {issuer} can be used")));
+            checks.extend(of_sign_out(oidc, &found));
             checks.push(of_pkce(&found));
             checks.push(of_keys(&found).await);
             checks.extend(of_clock(oidc).await);
@@ -41,6 +42,13 @@ async fn of_secret(oidc: &Oidc) -> Check {
         Ok(()) => fine(check.to_owned()),
         Err(why) => missing(check.to_owned(), why.to_string(), "Mount the Secret that holds it"),
     }
+}
+
+/// Says to where a sign-out there leads back, if people can sign out there.
+fn of_sign_out(oidc: &Oidc, found: &Discovered) -> Option<Check> {
+    found.metadata.additional_metadata().end_session_endpoint.as_ref()?;
+    let uri = oidc.post_logout_redirect_uri();
+    Some(fine(format!("the post-logout redirect URI to register at the provider is {uri}")))
 }
 
 fn of_pkce(found: &Discovered) -> Check {

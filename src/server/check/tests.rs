@@ -268,7 +268,7 @@ fn text_and_json_have_the_same_content() {
     let text = report.text();
     let api = "\nkubernetes-api\n--------------\n× the API server of test answers\n    refused\n";
     assert!(text.contains(api), "{text}");
-    assert!(text.ends_with("\nStatus: something is missing\n"), "{text}");
+    assert!(text.ends_with("\nStatus: something is missing: kubernetes-api, sources, coverage\n"), "{text}");
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!((&json["ok"], &json["checks"][4]["verdict"]), (&false.into(), &"missing".into()));
     assert_eq!(json["checks"].as_array().unwrap().len(), report.checks.len());

@@ -5,7 +5,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Check, Report, Verdict};
 use crate::server::{
-    config::{HttpConfig, PublicUrl},
+    config::{HttpConfig, PublicUrl, TlsFiles},
     tls::{KeyPair, Stage},
 };
 
@@ -17,7 +17,8 @@ const NAMES: &str = "Browsers refuse it at --public-url, unless a proxy there ha
 impl Report {
     /// Adds the state of the certificate, if there is one.
     pub async fn certificate(&mut self, http: &HttpConfig) {
-        let Some(files) = http.tls.clone() else { return };
+        // The file of --proxy-client-ca has a line of its own.
+        let Some(files) = http.tls.clone().map(|files| TlsFiles { client_ca: None, ..files }) else { return };
         let read = spawn_blocking(move || KeyPair::read(&files).map_err(|error| error.to_string()));
         let pair = read.await.unwrap_or_else(|error| Err(error.to_string()));
         for check in checks(pair, http.sign_in.public_url.as_ref(), Timestamp::now()) {

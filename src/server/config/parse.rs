@@ -234,7 +234,6 @@ pub fn bytes(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = usize>
     }
 }
 
-/// Parses namespaces, in the order given and without duplicates.
 /// Parses a viewer of the simulated cluster: `NAME[+GROUP…]=NAMESPACES`.
 pub fn viewer(text: &str) -> Result<SimViewer, Expected> {
     let expected = || "expected NAME[+GROUP]=NAMESPACES, such as oidc:ana+oidc:ops=shop,payments".to_owned();
@@ -249,6 +248,7 @@ pub fn viewer(text: &str) -> Result<SimViewer, Expected> {
     }
 }
 
+/// Parses namespaces, in the order given and without duplicates.
 pub fn namespaces(text: &str) -> Result<Namespaces, Expected> {
     let mut found = Namespaces::new();
     for name in items(text) {

@@ -32,6 +32,8 @@ pub fn read(line: impl IntoIterator<Item = OsString>, rust_log: &str) -> Result<
 fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
     Ok(match flags.command {
         None => {
+            // First what says that people shall sign in, and does not say how.
+            check_unused_modes(&flags.serve.sign_in)?;
             check_sign_in(&flags.serve)?;
             check_serve(&flags.serve)?;
             let log = log(&flags.serve.log, rust_log)?;
@@ -105,7 +107,8 @@ fn check_sign_in(flags: &ServeFlags) -> Result<(), Error> {
     let Some(way_in) = way_in(flags) else { return Ok(()) };
     let message = format!(
         "--sign-in (WUKONG_SIGN_IN) is required, since other machines can reach {way_in}: token asks for a \
-         Kubernetes token, none shows every VM to everybody"
+         Kubernetes token, oidc leads to an identity provider, proxy trusts an authenticating proxy, and none shows \
+         every VM to everybody"
     );
     Err(Error::raw(ErrorKind::MissingRequiredArgument, message))
 }

@@ -85,7 +85,11 @@ pub fn check(request: &Request) -> ApiResult<Option<Response>> {
             Ok(Some(Redirect::temporary(&["/", &query].concat()).into_response()))
         }
         Some(Outside { base, .. }) => {
-            let detail = format!("nothing exists at this address: the dashboard is below {}/", base.0);
+            let detail = format!(
+                "nothing exists at this address: the dashboard is below {}/, the path of --public-url. A proxy in front \
+                 must not remove this path.",
+                base.0
+            );
             Err(ApiError::NotFound(detail.into()))
         }
     }

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt};
 
 use super::{
+    connection_log::ConnectionLog,
     handshake::{self, Handshake},
     min_rate::MinRateWriter,
     peer::TrustedProxies,
@@ -148,6 +149,7 @@ struct Server {
     for_probes: http1::Builder,
     places: Places,
     reserve: Reserve,
+    log: Arc<ConnectionLog>,
     connections: GracefulShutdown,
     shutdown: CancellationToken,
 }
@@ -159,6 +161,7 @@ impl Server {
             for_probes: for_probes(),
             places: Places::new("connections", config.most),
             reserve: Reserve::default(),
+            log: Arc::default(),
             connections: GracefulShutdown::new(),
             router,
             config,
@@ -198,16 +201,18 @@ impl Server {
             // The one in use at this moment.
             tls: self.config.tls.as_ref().map(|tls| tls.acceptor()),
             proxy_name: self.config.proxy_name.clone(),
+            log: self.log.clone(),
             handshake: if origin.probes_only { PROBE_HEAD } else { handshake },
             watcher: self.connections.watcher(),
             shutdown: self.shutdown.clone(),
         };
         // A slow handshake holds its own peer's place, as a slow request does.
         let lost = place.as_ref().map(|place| place.lost.clone()).unwrap_or_default();
+        let log = self.log.clone();
         tokio::spawn(async move {
             let served = lost.run_until_cancelled(connection.serve(stream)).await;
             if let Some(Err(error)) = served {
-                tracing::debug!(%error, %address, "connection ended early");
+                log.ended(&error, address);
             }
             drop(place);
         })
@@ -225,6 +230,7 @@ struct Connection {
     stall: Duration,
     tls: Option<TlsAcceptor>,
     proxy_name: Option<ServerName<'static>>,
+    log: Arc<ConnectionLog>,
     /// Longest time of the handshake.
     handshake: Duration,
     watcher: Watcher,
@@ -243,7 +249,11 @@ impl Connection {
         match begun?? {
             Handshake::Tls(stream) => {
                 let name = self.proxy_name.as_ref();
-                let is_auth_proxy = name.is_some_and(|name| is_client(stream.get_ref().1, name));
+                let session = stream.get_ref().1;
+                let is_auth_proxy = name.is_some_and(|name| is_client(session, name));
+                if !is_auth_proxy && session.peer_certificates().is_some() {
+                    self.log.other_name(self.origin.address);
+                }
                 let origin = Origin { is_auth_proxy, ..self.origin };
                 Ok(Self { origin, ..self }.answer(*stream).await?)
             }

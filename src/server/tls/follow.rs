@@ -75,7 +75,11 @@ impl ServerTls {
             let pem = PemFiles::read(&of_task)?;
             Ok::<_, PairError>((pem.digest(), KeyPair::parse(&pem, &of_task)?))
         });
-        let (in_use, pair) = read.await?.context("--tls-cert and --tls-key cannot be used")?;
+        let read = read.await?.map_err(|error| {
+            let flags = error.flags(&files);
+            anyhow::Error::new(error).context(format!("{flags} cannot be used"))
+        });
+        let (in_use, pair) = read?;
         let config = RwLock::new(pair.server_config().context("TLS cannot be used")?);
         let validity = pair.validity;
         let progress = Progress { in_use, validity, stage: Stage::Valid, refused: None, logged: None };

@@ -10,7 +10,7 @@ pub mod tests;
 
 pub use client::is_client;
 pub use follow::{ServerTls, Stage};
-pub use pair::{KeyPair, PairError, Validity};
+pub use pair::{KeyPair, PairError, Validity, check_client_ca};
 pub use pinned::connector;
 
 /// Time before the end of a certificate in which `check` and the log warn.

@@ -53,6 +53,18 @@ pub enum PairError {
     Mismatch(TlsFiles),
 }
 
+impl PairError {
+    /// Returns the flags of the files that cannot be used.
+    pub fn flags(&self, files: &TlsFiles) -> &'static str {
+        let is_of_clients = match self {
+            Self::NoClientCa(_) => true,
+            Self::Unreadable { path, .. } | Self::TooLarge(path) => files.client_ca.as_ref() == Some(path),
+            _ => false,
+        };
+        if is_of_clients { "--proxy-client-ca" } else { "--tls-cert and --tls-key" }
+    }
+}
+
 /// The bytes of all files.
 pub struct PemFiles {
     certificate: Vec<u8>,
@@ -208,6 +220,11 @@ impl KeyPair {
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider);
         verifier.allow_unauthenticated().build().map_err(|error| Error::General(error.to_string()))
     }
+}
+
+/// Fails if a file of `--proxy-client-ca` cannot be used. Blocks.
+pub fn check_client_ca(path: &Path) -> Result<(), PairError> {
+    authorities(&read(path)?, path).map(drop)
 }
 
 /// Returns the authorities of a PEM file.

@@ -22,7 +22,7 @@ fn a_full_node_says_so_first_in_amounts() {
     assert_eq!(page.status, 200);
     let verdict = verdict(&page);
     for expected in [
-        "Critical: 31 Gi of 32 Gi of memory are used, 96 %.",
+        "Critical: 31 Gi of 32 Gi of memory used, 96 %.",
         "the kubelet evicts pods",
         "VMs are allocated 40 Gi of 32 Gi of memory, 125 %.",
     ] {

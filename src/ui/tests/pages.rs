@@ -30,8 +30,7 @@ fn the_sources_page_counts_reviews() {
     let sources = [sample::sources(), vec![sample::access_reviews()]].concat();
     let page = render("/sources", snapshot(sample::vms(), sources));
     let row = text(page.part("id=\"access-reviews\"", "</tr>"));
-    let counts =
-        "1,042 reviews in the last minute; 3 users, 12 namespaces; 5 waiting; users with late rights: 1.";
+    let counts = "1,042 reviews in the last minute; 3 users, 12 namespaces; 5 waiting; users whose permissions are out of date: 1.";
     assert!(row.contains(counts) && row.contains("who signs in"), "{row}");
     let page = render("/sources", snapshot(sample::vms(), sample::sources()));
     assert!(!page.html.contains("access-reviews") && !page.text().contains("in the last minute"));

@@ -168,6 +168,9 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
     if !is_token && !sign_in.limits.allow_unsigned(peer) {
         return ApiError::TooMany(1).into_response();
     }
+    if no_viewer == NoViewer::SignedOut {
+        sign_in.note_missing_assertion(request);
+    }
     if !is_token && no_viewer == NoViewer::Ended {
         sign_in.note_expired(request);
     }

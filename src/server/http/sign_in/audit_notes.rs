@@ -37,6 +37,13 @@ impl SignIn {
         }
     }
 
+    /// Notes in the log that a request proves nothing, where only the authenticating proxy can prove anything.
+    pub fn note_missing_assertion(&self, request: &Parts) {
+        if let (Some(why), Some(proxy)) = (self.missing_assertion(request), &self.auth_proxy) {
+            proxy.log_missing(&why, request.extensions.get().copied());
+        }
+    }
+
     /// Notes that a session is not valid any more. A cookie that nobody sealed was no session.
     pub fn note_expired(&self, request: &Parts) {
         if let Some(session) = self.session(request) {

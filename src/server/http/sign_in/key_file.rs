@@ -7,6 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::session::{KEY_BYTES, SessionKeys};
 
+/// Prints a key.
+pub const KEY_COMMAND: &str = "`openssl rand -base64 32`";
 /// Most bytes of the file: some hundred keys.
 const LARGEST: usize = 8 << 10;
 
@@ -16,6 +18,9 @@ impl SessionKeys {
     pub async fn read(path: &Path) -> anyhow::Result<Option<Self>> {
         let text = match tokio::fs::read_to_string(path).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                bail!("the session keys in {} are not text; {KEY_COMMAND} makes a key", path.display());
+            }
             text => text.with_context(|| format!("cannot read the session keys in {}", path.display()))?,
         };
         let keys = Self::parse(&text);
@@ -39,11 +44,11 @@ impl SessionKeys {
         let keys = lines.filter(|(_, line)| !line.is_empty()).map(|(at, line)| {
             let bytes = STANDARD.decode(line).ok().and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes).ok());
             bytes.with_context(|| {
-                format!("line {at} is not a base64 key of {KEY_BYTES} bytes; `openssl rand -base64 {KEY_BYTES}` makes one")
+                format!("line {at} is not a base64 key of {KEY_BYTES} bytes; {KEY_COMMAND} makes one")
             })
         });
         let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
-        Self::new(&keys).context("the file has no key")
+        Self::new(&keys).with_context(|| format!("the file has no key; {KEY_COMMAND} makes one"))
     }
 }
 
@@ -60,6 +65,9 @@ mod tests {
         std::fs::write(&path, "no key").unwrap();
         assert!(SessionKeys::read_or_create(&path).await.is_err() && SessionKeys::read(&path).await.is_err());
         assert!(SessionKeys::read(folder.path()).await.is_err(), "a folder");
+        std::fs::write(&path, [0xff; KEY_BYTES]).unwrap();
+        let raw = SessionKeys::read(&path).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(raw.contains("not text; `openssl rand -base64 32`"), "{raw}");
         std::fs::write(&path, STANDARD.encode([1; KEY_BYTES])).unwrap();
         assert!(SessionKeys::read(&path).await.unwrap().is_some());
     }

@@ -27,6 +27,7 @@ pub use admit::{Gate, admit};
 pub use claims::ProviderHttp;
 pub use credential::NoViewer;
 pub use forms::{sign_in, sign_in_form, sign_out};
+pub use key_file::KEY_COMMAND;
 pub use paths::{OIDC_CALLBACK, OIDC_START, PREFIX, SIGN_IN, SIGN_OUT};
 pub use service::SignIn;
 pub use session::SessionKeys;

@@ -306,7 +306,11 @@ async fn nothing_but_probes_is_answered_outside_the_base_path() {
     }
     assert_eq!(gated.submit("", "/auth/sign-in", "token=ana").await.status, 404);
     let said = open.get("/api/vms").await.json()["detail"].as_str().unwrap().to_owned();
-    assert_eq!(said, "nothing exists at this address: the dashboard is below /ops/vms/");
+    assert_eq!(
+        said,
+        "nothing exists at this address: the dashboard is below /ops/vms/, the path of --public-url. A proxy in front \
+         must not remove this path."
+    );
     for probe in ["/healthz", "/readyz", "/ops/vms/healthz", "/ops/vms/readyz"] {
         assert_eq!(open.get(probe).await.status, 200, "{probe}");
         assert_eq!(gated.browse("", probe).await.status, 200, "{probe}");

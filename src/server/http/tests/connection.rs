@@ -19,7 +19,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::fixture::{self, Gate, Server, eventually, vm};
+use super::{
+    fixture::{self, Gate, Server, eventually, vm},
+    log::Lines,
+};
 use crate::server::{
     config::HttpConfig,
     http::{ConnectionConfig, RESERVE, RenderThreads, Timeouts, TrustedProxies, WorkLimits, listen},
@@ -110,6 +113,8 @@ async fn an_idle_connection_is_ended_after_its_answer() {
 
 #[tokio::test]
 async fn heads_beyond_the_limits_are_refused() {
+    let lines = Lines::default();
+    let log = lines.record();
     let server = start(SOON, SOON).await;
     let large = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(64 << 10));
     let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(100));
@@ -119,6 +124,9 @@ async fn heads_beyond_the_limits_are_refused() {
         let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
         assert!(statuses.contains(&status.as_str()), "{answer}");
     }
+    drop(log);
+    let said = lines.messages("the head of a request is longer than 16384 bytes");
+    assert_eq!(said.len(), 1, "once a minute: {said:?}");
 }
 
 #[tokio::test]

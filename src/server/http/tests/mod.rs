@@ -13,6 +13,7 @@ mod html;
 mod http;
 mod language;
 mod listing;
+mod log;
 mod memory;
 mod names;
 mod pages;

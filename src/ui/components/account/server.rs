@@ -146,6 +146,7 @@ fn no_rights(account: &Account) -> Option<impl IntoView + use<>> {
         let (before, after) = around(&t!(account.groups, names = MARK));
         view! { <p>{before}<b>{list(&account.groups)}</b>{after}</p> }
     });
+    let no_groups = names_no_groups(account).then(|| view! { <p>{t!(account.no_groups)}</p> });
     let commands = commands(account).map(|commands| {
         view! {
             <p class="muted">{t!(account.grant)}</p>
@@ -163,9 +164,16 @@ fn no_rights(account: &Account) -> Option<impl IntoView + use<>> {
             <h2 id="no-rights">{t!(account.nothing)}</h2>
             <p>{before}<b>{escape_hidden(&account.name).into_owned()}</b>{after}</p>
             {groups}
+            {no_groups}
             {commands}
         </section>
     })
+}
+
+/// Returns whether an identity provider sent no groups: the others are Kubernetes' own.
+fn names_no_groups(account: &Account) -> bool {
+    let is_named = matches!(account.signed_in_by, SignedInBy::Provider | SignedInBy::Proxy);
+    is_named && account.groups.iter().all(|group| group.starts_with("system:"))
 }
 
 /// The command that lets the user list VMs, and that for a group of theirs. `None` if the name has

@@ -7,6 +7,9 @@ fn nobody_serves_every_vm_to_a_network_by_mistake() {
     for far in ["0.0.0.0:8081", ":8081", "[::]:8081", "10.0.0.7:8081"] {
         let refused = refusal(&["--listen", far]);
         assert!(refused.contains("--sign-in (WUKONG_SIGN_IN) is required"), "{refused}");
+        for way in ["token", "oidc", "proxy", "none"] {
+            assert!(refused.contains(&format!(" {way} ")), "{way}: {refused}");
+        }
         assert!(config(&["--listen", far, "--sign-in=none"]).http.sign_in.modes.is_none(), "{far}");
         let by_token = config(&["--listen", far, "--sign-in=token"]).http.sign_in.modes;
         assert!(by_token.has(SignInMode::Token) && !by_token.has(SignInMode::Oidc), "{far}");
@@ -39,6 +42,11 @@ fn nobody_serves_every_vm_to_a_network_by_mistake() {
 
 #[test]
 fn a_provider_or_a_proxy_that_nobody_signs_in_at_is_a_mistake() {
+    let other_machines = ["--oidc-issuer=https://sso.example", "--trusted-proxies=10.0.0.0/8"];
+    assert!(
+        refusal(&other_machines).contains("needs --sign-in=oidc (WUKONG_SIGN_IN)"),
+        "before what else is missing"
+    );
     for (flags, mode) in [
         (&["--oidc-issuer=https://sso.example"][..], "oidc"),
         (&["--proxy-issuer=https://sso.example", "--proxy-audience=x"], "proxy"),

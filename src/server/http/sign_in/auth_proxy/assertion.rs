@@ -43,6 +43,7 @@ impl AssertionFault {
                 TokenFault::Signature => msg!(sign_in.proxy_signature),
                 TokenFault::Issuer => msg!(sign_in.proxy_issuer),
                 TokenFault::Audience => msg!(sign_in.proxy_audience),
+                TokenFault::SeveralAudiences => msg!(sign_in.proxy_audiences),
                 TokenFault::Expired => msg!(sign_in.proxy_expired),
                 TokenFault::Early => msg!(sign_in.proxy_early),
                 TokenFault::NoKeys(fault) => msg!(sign_in.proxy_no_keys, why = fault.message()),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::server::{
     config::{AuthProxyConfig, ClaimMappings, ProxyProof},
-    http::connection::Origin,
+    http::{connection::Origin, peer::Peer},
 };
 pub use assertion::AssertionSource;
 use assertion::{AssertionFault, AssertionParties, issuer_of};
@@ -34,6 +34,9 @@ const HEADERS_STAND: i64 = 5 * 60;
 
 /// How long the log does not repeat that the assertions of a user have no groups claim: each request has one.
 const REPEATED_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// How long the log does not repeat that requests prove nothing of the proxy.
+const MISSING_REPEATED_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a request of the proxy is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +71,8 @@ pub struct AuthProxy {
     guard: AssertionGuard,
     /// Users whose assertions have no groups claim, as the log has said.
     without_groups: Cache<String, ()>,
+    /// What was missing in requests that proved nothing, as the log has said.
+    missing: Cache<String, ()>,
 }
 
 impl AuthProxy {
@@ -78,7 +83,9 @@ impl AuthProxy {
             ProxyProof::Certificate(_) => None,
         };
         let without_groups = Cache::builder().max_capacity(1_000).time_to_live(REPEATED_AFTER).build();
-        Ok(Self { config: config.clone(), assertions, guard: AssertionGuard::default(), without_groups })
+        let missing = Cache::builder().max_capacity(10).time_to_live(MISSING_REPEATED_AFTER).build();
+        let guard = AssertionGuard::default();
+        Ok(Self { config: config.clone(), assertions, guard, without_groups, missing })
     }
 
     /// Returns what verifies assertions. `None` if the proxy shows a client certificate.
@@ -186,11 +193,26 @@ impl AuthProxy {
         }
     }
 
+    /// Writes into the log that a request proves nothing of the proxy, once a minute.
+    pub fn log_missing(&self, why: &Message, peer: Option<Peer>) {
+        let why = why.english();
+        if self.missing.entry(why.clone()).or_insert(()).is_fresh() {
+            let peer = peer.map(tracing::field::display);
+            tracing::warn!(why, peer, "a request was refused");
+        }
+    }
+
     /// Returns what to do if a request proves nothing of the proxy.
     pub fn missing(&self, request: &Parts) -> Message {
         match &self.config.proof {
             ProxyProof::Assertion(config) => {
-                msg!(sign_in.proxy_no_assertion, header = headers::title_case(&config.header))
+                if config.header != header::AUTHORIZATION {
+                    return msg!(sign_in.proxy_no_assertion, header = headers::title_case(&config.header));
+                }
+                match request.headers.contains_key(header::AUTHORIZATION) {
+                    true => msg!(sign_in.proxy_other_scheme),
+                    false => msg!(sign_in.proxy_no_bearer),
+                }
             }
             ProxyProof::Certificate(config) => {
                 if is_of_proxy(request) {

@@ -56,7 +56,7 @@ impl KeySource {
         }
         match (self.fetch().await, self.known()) {
             (Err(fault), Some((_, keys))) => {
-                tracing::warn!(url = self.url, %fault, "the provider's keys of before stay in use");
+                tracing::warn!(url = self.url, %fault, "cannot fetch the provider's keys again; the previous ones stay in use");
                 self.state.lock().keys = Some((Instant::now() + PAUSE, keys.clone()));
                 Ok(keys)
             }

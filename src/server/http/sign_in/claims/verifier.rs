@@ -39,6 +39,8 @@ pub enum TokenFault {
     Signature,
     Issuer,
     Audience,
+    /// It is for several audiences, and does not say to which of them it was issued.
+    SeveralAudiences,
     Expired,
     /// It is of the future.
     Early,
@@ -58,6 +60,7 @@ impl TokenFault {
             Self::Signature => msg!(sign_in.token_signature),
             Self::Issuer => msg!(sign_in.token_issuer),
             Self::Audience => msg!(sign_in.token_audience),
+            Self::SeveralAudiences => msg!(sign_in.token_audiences),
             Self::Expired => msg!(sign_in.token_expired),
             Self::Early => msg!(sign_in.token_early),
             Self::Nonce => msg!(sign_in.token_nonce),
@@ -135,8 +138,9 @@ impl TokenVerifier {
         let is_for_several = claims.get("aud").and_then(|of| of.as_array()).is_some_and(|of| of.len() > 1);
         match claims.get("azp") {
             Some(party) if party.as_str() == Some(self.audience.as_str()) => Ok(()),
-            None if !is_for_several => Ok(()),
-            _ => Err(TokenFault::Audience),
+            Some(_) => Err(TokenFault::Audience),
+            None if is_for_several => Err(TokenFault::SeveralAudiences),
+            None => Ok(()),
         }
     }
 }

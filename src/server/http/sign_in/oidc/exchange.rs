@@ -1,6 +1,6 @@
 //! Redeems a code for an ID token at the provider's token endpoint.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 use openidconnect::{
@@ -19,8 +19,8 @@ use model::{hidden::escape_hidden, message::Message};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExchangeFault {
     Provider(ProviderFault),
-    /// The file of the client's secret cannot be read.
-    NoSecret(String),
+    /// The file of the client's secret cannot be used.
+    NoSecret(SecretFault),
     /// The provider does not know the client, or its secret is another.
     Client,
     /// The code has expired, was used before, or belongs to another sign-in.
@@ -37,7 +37,7 @@ impl ExchangeFault {
     pub fn message(&self) -> Message {
         match self {
             Self::Provider(fault) => msg!(sign_in.provider_away, why = fault.message()),
-            Self::NoSecret(why) => msg!(sign_in.no_secret, why = why.as_str()),
+            Self::NoSecret(why) => msg!(sign_in.no_secret, why = why.message()),
             Self::Client => msg!(sign_in.exchange_client),
             Self::Code => msg!(sign_in.exchange_code),
             Self::Other(code) => msg!(sign_in.login_error, code = code.as_str()),
@@ -66,8 +66,8 @@ impl Oidc {
         let request = client.exchange_code(AuthorizationCode::new(code));
         let request = request.map_err(|_| ExchangeFault::Provider(ProviderFault::NoTokenEndpoint))?;
         let request = request.set_pkce_verifier(PkceCodeVerifier::new(login.verifier));
-        let answer =
-            request.request_async(&TokenEndpoint(self.http.clone())).await.map_err(ExchangeFault::from)?;
+        let answer = request.request_async(&TokenEndpoint(self.http.clone())).await;
+        let answer = answer.inspect_err(log_description).map_err(ExchangeFault::from)?;
         let token = answer.id_token().ok_or(ExchangeFault::NoToken)?.to_string();
         let nonce = Nonce::new(login.nonce);
         let claims = found.verifier.verify(&token, Some(&nonce), now).await.map_err(ExchangeFault::Token)?;
@@ -81,9 +81,58 @@ impl Oidc {
 
     async fn secret(&self) -> Result<Option<ClientSecret>, ExchangeFault> {
         let Some(path) = &self.config.client_secret_file else { return Ok(None) };
-        let text = tokio::fs::read_to_string(path).await;
-        let text = text.map_err(|error| ExchangeFault::NoSecret(error.kind().to_string()))?;
-        Ok(Some(ClientSecret::new(text.trim().to_owned())))
+        let text = tokio::fs::read_to_string(path).await.map_err(SecretFault::from);
+        let secret = text.and_then(|text| parse_secret(&text)).map_err(ExchangeFault::NoSecret)?;
+        Ok(Some(ClientSecret::new(secret)))
+    }
+}
+
+/// Why the file of the client's secret cannot be used. It stands on the sign-in page, so it names no path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretFault {
+    Absent,
+    Denied,
+    NoText,
+    Empty,
+    SeveralLines,
+    /// It has a character that is no `VSCHAR` of RFC 6749, A.2, such as a byte order mark.
+    Invalid,
+    Other(io::ErrorKind),
+}
+
+impl SecretFault {
+    fn message(&self) -> Message {
+        match self {
+            Self::Absent => msg!(sign_in.secret_absent),
+            Self::Denied => msg!(sign_in.secret_denied),
+            Self::NoText => msg!(sign_in.secret_binary),
+            Self::Empty => msg!(sign_in.secret_empty),
+            Self::SeveralLines => msg!(sign_in.secret_lines),
+            Self::Invalid => msg!(sign_in.secret_invalid),
+            Self::Other(kind) => kind.to_string().into(),
+        }
+    }
+}
+
+impl From<io::Error> for SecretFault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Absent,
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            io::ErrorKind::InvalidData => Self::NoText,
+            kind => Self::Other(kind),
+        }
+    }
+}
+
+/// Returns the secret of a file, without the spaces and line ends around it.
+fn parse_secret(text: &str) -> Result<String, SecretFault> {
+    let secret = text.trim();
+    match secret {
+        "" => Err(SecretFault::Empty),
+        _ if secret.contains(['\n', '\r']) => Err(SecretFault::SeveralLines),
+        _ if secret.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Ok(secret.to_owned()),
+        _ => Err(SecretFault::Invalid),
     }
 }
 
@@ -129,7 +178,41 @@ impl From<TokenError> for ExchangeFault {
     }
 }
 
+/// Writes into the log why the token endpoint refused a code, in its own words: they stand on no page.
+fn log_description(error: &TokenError) {
+    let RequestTokenError::ServerResponse(answer) = error else { return };
+    let Some(description) = answer.error_description() else { return };
+    let (code, description) = (error_code(answer.error().as_ref()), shortened(description, 300));
+    tracing::warn!(error = code, error_description = description, "the token endpoint refused a code");
+}
+
 /// Returns an error code as it can be shown: RFC 6749 has lower case words with underscores.
 pub fn error_code(text: &str) -> String {
-    escape_hidden(text).chars().take(60).collect()
+    shortened(text, 60)
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    escape_hidden(text).chars().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_line_that_a_client_can_send() {
+        for text in ["s3cret", "s3cret\n", "  s3cret \r\n", "two words"] {
+            assert_eq!(parse_secret(text).as_deref(), Ok(text.trim()), "{text:?}");
+        }
+        for (text, want) in [
+            ("", SecretFault::Empty),
+            (" \n\t\n", SecretFault::Empty),
+            ("s3cret\nother\n", SecretFault::SeveralLines),
+            ("\u{feff}s3cret\n", SecretFault::Invalid),
+            ("s3\0cret", SecretFault::Invalid),
+            ("schlüssel", SecretFault::Invalid),
+        ] {
+            assert_eq!(parse_secret(text), Err(want), "{text:?}");
+        }
+    }
 }

@@ -76,6 +76,11 @@ impl Oidc {
         self.redirect.as_str()
     }
 
+    /// Returns the address to which the provider leads people after a sign-out there.
+    pub fn post_logout_redirect_uri(&self) -> &str {
+        &self.home
+    }
+
     /// Returns the host of the provider, by which people know it.
     pub fn host(&self) -> &str {
         let rest = self.config.issuer.split_once("://").map_or("", |(_, rest)| rest);

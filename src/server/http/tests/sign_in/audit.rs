@@ -1,61 +1,23 @@
 //! What the audit log says of sessions and of refusals.
 
-use std::{io, sync::Arc};
-
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
 
-use super::{auth_proxy::Behind, fixture::*, oidc::provider::ISSUER};
+use super::{
+    auth_proxy::Behind,
+    fixture::*,
+    oidc::{provider::ISSUER, realm::Realm},
+};
 use crate::server::{
     config::HttpConfig,
     http::{
         sign_in::{SessionKeys, SignIn},
-        tests::fixture::{Server, vm},
+        tests::{
+            fixture::{Server, vm},
+            log::Lines,
+        },
     },
-    log::AUDIT,
 };
 use model::hidden::is_hidden;
-
-/// The lines that this thread logs.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn record(&self) -> DefaultGuard {
-        let lines = self.clone();
-        let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
-        tracing::subscriber::set_default(log)
-    }
-
-    fn all(&self) -> Vec<Value> {
-        let text = String::from_utf8(self.0.lock().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
-    }
-
-    /// Returns the fields of the audited events of this name.
-    fn events(&self, name: &str) -> Vec<Value> {
-        let audited = self.all().into_iter().filter(|line| line["target"] == AUDIT);
-        audited.map(|line| line["fields"].clone()).filter(|fields| fields["event"] == name).collect()
-    }
-
-    /// Returns the fields of the lines whose message begins so.
-    fn messages(&self, begins: &str) -> Vec<Value> {
-        let fields = self.all().into_iter().map(|line| line["fields"].clone());
-        fields.filter(|of| of["message"].as_str().is_some_and(|text| text.starts_with(begins))).collect()
-    }
-}
 
 fn gated() -> Gated {
     let gated = Gated::new(vec![vm("shop", "web")]);
@@ -156,6 +118,36 @@ async fn the_log_says_once_that_an_assertion_has_no_groups_claim() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0]["message"].as_str().unwrap().contains("--proxy-groups-claim"), "{said:?}");
     assert_eq!((&said[0]["claim"], &said[0]["user"]), (&json!("groups"), &json!("oidc:ana")));
+}
+
+/// A person who sets a proxy up sees in the log that it sends nothing, and a flood fills no log.
+#[tokio::test(start_paused = true)]
+async fn the_log_says_once_a_minute_that_requests_have_no_assertion() {
+    let (lines, behind) = (Lines::default(), Behind::new());
+    let _log = lines.record();
+    for _ in 0..3 {
+        assert_eq!(behind.gated.server.get("/api/vms").await.status, 401);
+        assert_eq!(behind.gated.server.get("/sources").await.status, 303);
+    }
+    let said = lines.messages("a request was refused");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0]["why"].as_str().unwrap().contains("--pass-authorization-header"), "{said:?}");
+    assert_eq!(behind.get(&behind.token(&[]), "/api/vms").await.status, 200);
+    assert_eq!(behind.gated.server.get("/healthz").await.status, 200);
+    assert_eq!(lines.messages("a request was refused").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_repeats_what_the_token_endpoint_says() {
+    let (lines, realm) = (Lines::default(), Realm::new());
+    std::fs::write(realm.config.client_secret_file.as_ref().unwrap(), "another").unwrap();
+    let _log = lines.record();
+    let (status, page) = realm.refusal().await;
+    let said = lines.messages("the token endpoint refused a code");
+    assert_eq!((status, said.len()), (403, 1), "{said:?}");
+    assert_eq!(said[0]["error"], json!("invalid_client"));
+    assert_eq!(said[0]["error_description"], json!(r"the secret\u{202e} is another"));
+    assert!(!page.contains("is another"), "it stands on no page: {page}");
 }
 
 /// One user, or one tenant with many accounts, could push everything else out of a log that is kept to a size.

@@ -47,12 +47,12 @@ async fn an_assertion_that_is_not_genuine_or_not_for_us_is_refused_with_the_fix(
         ("iss", json!("https://sso.example/realms/two"), "--proxy-issuer"),
         ("iss", json!("vms.example"), "must be a URL"),
         ("aud", json!("other"), "--proxy-audience"),
-        ("aud", json!([CLIENT, "other"]), "--proxy-audience"),
+        ("aud", json!([CLIENT, "other"]), "for several audiences"),
         ("azp", json!("other"), "--proxy-audience"),
         ("exp", json!(now() - 120), "--cookie-refresh"),
         ("exp", json!(null), "exp and iat"),
-        ("iat", json!(now() + 120), "of the future"),
-        ("nbf", json!(now() + 120), "of the future"),
+        ("iat", json!(now() + 120), "in the future"),
+        ("nbf", json!(now() + 120), "in the future"),
         ("sub", json!(null), "exp and iat"),
         ("sub", json!("a\u{7}b"), "--proxy-username-claim"),
         ("groups", json!({"a": 1}), "--proxy-groups-claim"),
@@ -148,10 +148,17 @@ async fn without_an_assertion_nobody_is_known_whatever_other_headers_say() {
     let page = behind.gated.server.send(Method::GET, "/auth/sign-in", &named).await;
     assert_eq!(page.status, 403);
     assert!(text(&page).contains("did not come through the authenticating proxy"), "{}", text(&page));
+    assert!(text(&page).contains("--pass-authorization-header"), "{}", text(&page));
     assert!(text(&page).contains("Authorization") && !text(&page).contains("type=\"password\""));
     // A scheme that is no token's.
     let basic = [("authorization", "Basic YW5hOmFuYQ==")];
-    assert_eq!(behind.gated.server.send(Method::GET, "/api/vms", &basic).await.status, 401);
+    let list = behind.gated.server.send(Method::GET, "/api/vms", &basic).await;
+    let detail = list.json()["detail"].as_str().unwrap().to_owned();
+    assert_eq!(list.status, 401);
+    assert!(
+        detail.contains("does not begin with Bearer") && detail.contains("--pass-authorization-header"),
+        "{detail}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

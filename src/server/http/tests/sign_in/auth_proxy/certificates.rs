@@ -16,7 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::server::{
     config::TlsFiles,
-    http::{ConnectionConfig, listen},
+    http::{
+        ConnectionConfig, listen,
+        tests::{fixture::eventually, log::Lines},
+    },
     tls::{
         ServerTls,
         tests::{Made, ends_in},
@@ -124,6 +127,8 @@ async fn only_the_proxy_names_users() {
     let alone = server.get(Some(&proxy), "/api/vms", "x-forwarded-user: ana\r\n").await.unwrap();
     assert!(alone.contains("web") && !alone.contains("vault"), "{alone}");
     let other = authority.issue("other.example");
+    let lines = Lines::default();
+    let log = lines.record();
     for shown in [None, Some(&other)] {
         let list = server.get(shown, "/api/vms", ANA).await.unwrap();
         assert!(list.starts_with("HTTP/1.1 401") && !list.contains("web"), "{list}");
@@ -133,6 +138,9 @@ async fn only_the_proxy_names_users() {
         let alive = server.get(shown, "/healthz", "").await.unwrap();
         assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
     }
+    drop(log);
+    let said = lines.messages("a client certificate does not have the name of --proxy-client-name");
+    assert_eq!(said.len(), 1, "{said:?}");
     let nobody = server.get(Some(&proxy), "/api/vms", "").await.unwrap();
     assert!(nobody.starts_with("HTTP/1.1 401"), "the proxy itself is nobody: {nobody}");
     assert!(nobody.contains("X-Forwarded-User") && !nobody.contains(NAME), "{nobody}");
@@ -143,7 +151,17 @@ async fn a_certificate_of_another_authority_ends_the_connection() {
     let authority = Authority::new();
     let server = listening(&authority).await;
     let stranger = Authority::new();
-    server.get(Some(&stranger.issue(NAME)), "/healthz", ANA).await.expect_err("the handshake fails");
+    let lines = Lines::default();
+    let log = lines.record();
+    for _ in 0..2 {
+        server.get(Some(&stranger.issue(NAME)), "/healthz", ANA).await.expect_err("the handshake fails");
+    }
+    eventually("a line in the log", async || !lines.messages("a client certificate was refused").is_empty())
+        .await;
+    drop(log);
+    let said = lines.messages("a client certificate was refused");
+    assert_eq!(said.len(), 1, "a flood fills no log: {said:?}");
+    assert!(said[0]["message"].as_str().unwrap().contains("--proxy-client-ca"), "{said:?}");
     fs::write(&server.ca_file, &stranger.certificate).unwrap();
     let tls = server.tls.clone();
     tokio::task::spawn_blocking(move || tls.look()).await.unwrap();

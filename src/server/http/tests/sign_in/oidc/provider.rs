@@ -234,7 +234,10 @@ impl State {
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let login = STANDARD.encode([encode(CLIENT), ":".to_owned(), encode(SECRET)].concat());
         if request.headers().get("authorization").is_none_or(|sent| *sent != format!("Basic {login}")) {
-            return json_answer(401, &json!({"error": "invalid_client"}));
+            return json_answer(
+                401,
+                &json!({"error": "invalid_client", "error_description": "the secret\u{202e} is another"}),
+            );
         }
         let form: HashMap<_, _> = form_urlencoded::parse(request.body()).into_owned().collect();
         let get = |name: &str| form.get(name).map_or("", String::as_str);

@@ -212,7 +212,14 @@ async fn what_is_configured_wrongly_is_said_with_its_fix() {
     std::fs::remove_file(realm.config.client_secret_file.as_ref().unwrap()).unwrap();
     let (status, page) = realm.refusal().await;
     assert_eq!(status, 503);
-    assert!(page.contains("The file of --oidc-client-secret-file cannot be read"), "{page}");
+    assert!(
+        page.contains("The file of --oidc-client-secret-file cannot be read: the file does not exist"),
+        "{page}"
+    );
+    std::fs::write(realm.config.client_secret_file.as_ref().unwrap(), " \n").unwrap();
+    let (status, page) = realm.refusal().await;
+    assert_eq!(status, 503);
+    assert!(page.contains("cannot be read: the file is empty"), "{page}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,7 +257,7 @@ async fn a_sign_in_begins_at_the_public_address() {
     assert!(start.header("location").starts_with(ISSUER), "{}", start.header("location"));
     browser.forget("login");
     let lost = browser.get(&realm.gated, &realm.provider.authorize(start.header("location"))).await;
-    assert!(text(&lost).contains("at another address than https://vms.example/"), "{}", text(&lost));
+    assert!(text(&lost).contains("Sign in again at https://vms.example/"), "{}", text(&lost));
 }
 
 #[tokio::test(start_paused = true)]
