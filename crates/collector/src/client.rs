@@ -20,8 +20,8 @@ pub use super::connect::{ConnectError, CredentialError, Summary};
 use super::{
     budget::Budgets,
     connect::{
-        Authenticated, Connections, Credentials, KubeconfigLocation, OnRefusal, Target, TlsError, find,
-        of_kubeconfig,
+        AnswerBody, Authenticated, Connections, Credentials, KubeconfigLocation, OnRefusal, Target, TlsError,
+        find, of_kubeconfig,
     },
     quota::TotalQuota,
     transport::{WatchActivity, WatchdogLayer},
@@ -153,9 +153,8 @@ impl Cluster {
             connections: Arc::new(connections),
             on_refusal: OnRefusal::Replace,
         };
-        let service = service.map_response(|response: Response<hyper::body::Incoming>| {
-            response.map(|body| body.map_err(BoxError::from))
-        });
+        let service = service
+            .map_response(|response: Response<AnswerBody>| response.map(|body| body.map_err(BoxError::from)));
         let service = config.base_uri_layer().layer(config.extra_headers_layer()?.layer(service));
         let client = ClientBuilder::new(service, config.default_namespace).with_layer(&watchdog).build();
         let kept = TotalQuota::new(collect.collection_limit.saturating_mul(ALL_KINDS));

@@ -10,7 +10,7 @@ use std::{
 use http::StatusCode;
 
 use super::{
-    connect::{CredentialError, ProxyError, TooManyInterim},
+    connect::{CredentialError, ProxyError, TooManyInterim, TooMuchOverhead},
     transport::{NoWatch, Silent},
 };
 use crate::k8s::peer_error::PeerError;
@@ -274,6 +274,9 @@ fn known_cause(peer: &Message, error: &(dyn StdError + 'static)) -> Option<(Reas
     }
     if let Some(error) = error.downcast_ref::<ProxyError>() {
         return Some(error.describe(peer()));
+    }
+    if error.is::<TooMuchOverhead>() {
+        return Some((Reason::BadAnswer, msg!(collect.overhead, peer = peer())));
     }
     if error.is::<TooManyInterim>() {
         return Some((Reason::BadAnswer, msg!(collect.interim, peer = peer())));

@@ -8,13 +8,13 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use kube::client::Body;
 use tower::{BoxError, Service, ServiceExt};
 
 use super::{
     credentials::{Credential, Credentials},
     dial::Connections,
+    overhead::AnswerBody,
 };
 
 /// What to do about a 401.
@@ -35,7 +35,7 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    async fn send(self, mut request: Request<Body>) -> Result<Response<Incoming>, BoxError> {
+    async fn send(self, mut request: Request<Body>) -> Result<Response<AnswerBody>, BoxError> {
         let credential = self.credentials.current().await?;
         let again = match self.on_refusal {
             OnRefusal::Replace => copy(&request),
@@ -54,9 +54,9 @@ impl Authenticated {
     async fn send_again(
         self,
         mut request: Request<Body>,
-        refusal: Response<Incoming>,
+        refusal: Response<AnswerBody>,
         generation: u64,
-    ) -> Result<Response<Incoming>, BoxError> {
+    ) -> Result<Response<AnswerBody>, BoxError> {
         let Some(credential) = self.credentials.replace(generation).await else {
             return match self.credentials.explain_refusal() {
                 Some(why) => Err(why.into()),
@@ -74,9 +74,9 @@ impl Authenticated {
 }
 
 impl Service<Request<Body>> for Authenticated {
-    type Response = Response<Incoming>;
+    type Response = Response<AnswerBody>;
     type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Incoming>, BoxError>>;
+    type Future = BoxFuture<'static, Result<Response<AnswerBody>, BoxError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))

@@ -4,10 +4,7 @@
 use std::{io, time::Duration};
 
 use http::{Request, Response, Uri};
-use hyper::{
-    body::Incoming,
-    rt::{Read, Write},
-};
+use hyper::rt::{Read, Write};
 use hyper_util::{
     client::legacy::{
         Client,
@@ -22,6 +19,7 @@ use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService
 use super::{
     interim::limit_interim,
     link::Link,
+    overhead::AnswerBody,
     proxy::{ProxyHop, through, with_login},
     tls::Tls,
 };
@@ -36,7 +34,7 @@ const LARGEST_HEAD: usize = 64 << 10;
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// A service that sends requests with a whole URL.
-pub type Http = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
+pub type Http = BoxCloneSyncService<Request<Body>, Response<AnswerBody>, BoxError>;
 
 /// How a client connects to its servers.
 pub struct HttpConfig {
@@ -81,7 +79,7 @@ where
         builder.pool_max_idle_per_host(0);
     }
     let client = builder.build::<_, Body>(connector).map_err(BoxError::from);
-    BoxCloneSyncService::new(client.map_request(limit_interim::<Body>))
+    BoxCloneSyncService::new(client.map_request(limit_interim::<Body>).map_response(AnswerBody::of))
 }
 
 /// Connects by TCP, to what the host of the URL resolves to.

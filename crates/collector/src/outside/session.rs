@@ -4,7 +4,6 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use kube::client::Body;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
@@ -13,7 +12,7 @@ use url::Url;
 use super::SiteLimits;
 use crate::{
     budget::Lease,
-    connect::Http,
+    connect::{AnswerBody, Http},
     error::Failure,
     k8s::peer_error::PeerError,
     poll::{AnswerBytes, append_bounded, decode_and_hold, decode_apart, retry_after},
@@ -118,7 +117,7 @@ impl Session {
     }
 
     /// Sends a request. What begins an answer is bounded by the client (`connect`).
-    async fn response(&self, request: Request<Vec<u8>>) -> Result<Response<Incoming>, Failure> {
+    async fn response(&self, request: Request<Vec<u8>>) -> Result<Response<AnswerBody>, Failure> {
         let mut request = request.map(Body::from);
         for (name, value) in [(header::USER_AGENT, USER_AGENT), (header::ACCEPT, "*/*")] {
             request.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
@@ -129,7 +128,7 @@ impl Session {
 
 /// Reads up to `limit` bytes. Fails if there is more; `bytes` then holds the start.
 async fn read_bounded(
-    mut body: Incoming,
+    mut body: AnswerBody,
     bytes: &mut BytesMut,
     limit: usize,
     lease: &mut Lease,
@@ -148,7 +147,7 @@ async fn read_bounded(
 }
 
 /// Reads the start of an error's body, as far as it arrives in time: the caller sets the deadline.
-async fn read_start(mut body: Incoming) -> Vec<u8> {
+async fn read_start(mut body: AnswerBody) -> Vec<u8> {
     let mut start = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(chunk) = frame.into_data() else { continue };

@@ -1,4 +1,5 @@
-//! Peers that begin their answers without end: with interim responses (1xx), or with a head that does not end.
+//! Peers that begin their answers without end: with interim responses (1xx), with a head that does not end, or with the size
+//! of a chunk that does not end.
 
 use std::net::SocketAddr;
 
@@ -115,6 +116,23 @@ async fn endless_interim_responses_end_the_request() {
     assert_eq!((error.reason, error.detail.english()), (Reason::BadAnswer, format!("Ceph {why}")));
     assert!(is_translated(&error));
     peer.is_closed().await;
+}
+
+/// hyper skips zeros before the size of a chunk, and blanks behind it, without a limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_size_of_a_chunk_that_does_not_end_ends_the_request() {
+    const HEAD: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let why = "sends more than 1 MiB that is no data of its answer";
+    for (size, again) in [("", "0"), ("1", " "), ("1", "\t")] {
+        let peer = Peer::start(None, &[HEAD, size].concat(), again).await;
+        assert_eq!(version(&peer).await, Err(format!("the API server {why}")), "{size:?} {again:?}");
+        peer.is_closed().await;
+        let error = body(&peer).await.unwrap_err();
+        assert_eq!((error.reason, error.detail.english()), (Reason::BadAnswer, format!("Ceph {why}")));
+        assert!(is_translated(&error));
+        peer.is_closed().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
