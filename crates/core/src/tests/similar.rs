@@ -3,6 +3,19 @@
 use super::*;
 use crate::{scope::Kinds, similar::similar};
 
+/// Each comparison takes the time of the square of the names' length, and anybody can ask for names that do not exist.
+#[test]
+fn names_that_are_very_long_are_not_compared() {
+    let mut state = state();
+    let (longest, long) = ("a".repeat(63), "b".repeat(64));
+    for name in [&longest, &long] {
+        add_vm(&mut state, "shop", name, 500, GI);
+    }
+    let snapshot = state.join(NOW);
+    let found = |name: &str| similar(&everything(&snapshot), "shop", name).len();
+    assert_eq!((found(&longest[1..]), found(&long[1..]), found(&long)), (1, 0, 0));
+}
+
 #[test]
 fn the_closest_names_come_first_and_far_ones_not_at_all() {
     let mut state = state();
