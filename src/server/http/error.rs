@@ -38,6 +38,8 @@ pub enum ApiError {
     Ambiguous { name: String, namespaces: Vec<String> },
     #[error("only GET and HEAD are supported")]
     Method,
+    #[error("requests must have a Content-Length, and no Transfer-Encoding")]
+    NoLength,
     #[error("the URL is longer than {0} bytes")]
     UrlTooLong(usize),
     #[error("this host name is not served here; --allowed-hosts lists the names that are")]
@@ -92,6 +94,7 @@ impl ApiError {
             Self::NotFound(_) | Self::NoName | Self::NoNodeName => StatusCode::NOT_FOUND,
             Self::Ambiguous { .. } => StatusCode::CONFLICT,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoLength => StatusCode::LENGTH_REQUIRED,
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::OtherSite => StatusCode::FORBIDDEN,

@@ -236,6 +236,10 @@ fn check(request: &Request, app: &App) -> ApiResult<Option<Response>> {
     if !is_form && ![Method::GET, Method::HEAD].contains(request.method()) {
         return Err(ApiError::Method);
     }
+    // The body's limit counts what was decoded, and sizes of chunks may have any length.
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        return Err(ApiError::NoLength);
+    }
     if is_form && !is_from_own_page(request.headers(), app) {
         return Err(ApiError::OtherSite);
     }

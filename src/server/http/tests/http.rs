@@ -323,3 +323,14 @@ async fn a_body_that_nobody_wants_is_not_read() {
     let answer = server.send(Method::GET, "/api/vms", &[("content-length", "1000000")]).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (413, "application/problem+json"));
 }
+
+/// The limit of bodies counts what was decoded: the size of a chunk may have any number of zeros.
+#[tokio::test]
+async fn a_body_without_a_length_is_refused() {
+    let server = Server::new(vec![]);
+    let chunked = [("transfer-encoding", "chunked")];
+    assert_eq!(server.send(Method::GET, "/api/vms", &chunked).await.status, 411);
+    let form = [("transfer-encoding", "chunked"), ("sec-fetch-site", "same-origin")];
+    let gated = super::sign_in::fixture::Gated::new(vec![]);
+    assert_eq!(gated.server.send(Method::POST, "/auth/sign-in", &form).await.status, 411);
+}
