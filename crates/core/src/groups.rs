@@ -58,8 +58,8 @@ pub fn groups(visible: &Visible, query: &GroupsQuery) -> Vec<Group> {
 }
 
 /// Returns what the nodes that have VMs, or that KubeVirt can place VMs on, can allocate; or that of one node, if it is
-/// named. Nothing is known of nodes that the viewer may not see.
-pub fn capacity(visible: &Visible, node: &str) -> Capacity {
+/// named; and what `vms` are allocated of it. Nothing is known of nodes that the viewer may not see.
+pub fn capacity<'a>(visible: &Visible, node: &str, vms: impl Iterator<Item = &'a VmSummary>) -> Capacity {
     let used: HashSet<&str> = visible.vms().iter().map(|vm| vm.summary.node.as_str()).collect();
     let is_meant = |of: &&Node| match node {
         "" => of.takes_vms || used.contains(of.name.as_str()),
@@ -71,7 +71,17 @@ pub fn capacity(visible: &Visible, node: &str) -> Capacity {
         let sum = amounts.reduce(|sum, amount| Some(sum?.saturating_add(amount?)));
         sum.flatten().filter(|sum| *sum > 0)
     };
-    Capacity { cpu: sum(|node| node.cpu), memory: sum(|node| node.memory) }
+    let is_there = |vm: &&VmSummary| match node {
+        "" => !vm.node.is_empty(),
+        node => vm.node == node,
+    };
+    let (mut cpu_held, mut memory_held) = (0_u64, 0_u64);
+    for vm in vms.filter(|vm| holds(vm.status)).filter(is_there) {
+        cpu_held = cpu_held.saturating_add(vm.cpu.unwrap_or(0));
+        memory_held = memory_held.saturating_add(vm.memory.unwrap_or(0));
+    }
+    let (cpu, memory) = (sum(|node| node.cpu), sum(|node| node.memory));
+    Capacity { cpu, memory, cpu_held, memory_held }
 }
 
 /// Returns the VM's group: its namespace, or the node where the guest runs (the source while it migrates).

@@ -30,6 +30,7 @@ pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) 
     let outlooks = Outlooks::of(visible);
     let matching = selection.vms.len() as u32;
     let selected = if query.is_filtered() { selection.totals() } else { *visible.totals() };
+    let capacity = capacity(visible, &query.node, selection.vms.iter().map(|vm| &vm.summary));
     let map = match query.view() {
         ViewKind::Map => {
             let vms = std::mem::take(&mut selection.vms);
@@ -49,7 +50,7 @@ pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) 
         frame: frame(visible, identity, now),
         totals: *visible.totals(),
         selected,
-        capacity: capacity(visible, &query.node),
+        capacity,
         query: Query { page, ..query.clone() },
         matching,
         pages,

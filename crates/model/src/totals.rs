@@ -69,6 +69,9 @@ impl Measured {
 pub struct Capacity {
     pub cpu: Option<u64>,
     pub memory: Option<u64>,
+    /// What VMs are allocated of it, without those that take up no room on a node.
+    pub cpu_held: u64,
+    pub memory_held: u64,
 }
 
 /// Totals over a set of VMs.

@@ -9,14 +9,14 @@ use model::{
     figure::{Unit, ratio},
     format,
     query::Query,
-    totals::{Measured, Totals},
+    totals::{Capacity, Measured, Totals},
     view::{Facets, HomeView},
     vm::Status,
 };
 
 /// Totals of the VMs that match, beside what the nodes can allocate.
 pub fn summary(view: &HomeView) -> impl IntoView + use<> {
-    let (query, totals) = (&view.query, &view.selected);
+    let (query, totals, capacity) = (&view.query, &view.selected, view.capacity);
     let (filtered, all) = (query.is_filtered(), view.frame.all_vms);
     let title = match (filtered, all) {
         (true, _) => t!(total.title_filtered),
@@ -28,7 +28,7 @@ pub fn summary(view: &HomeView) -> impl IntoView + use<> {
             <h2 class=if all && !filtered { "vh" } else { "" } id="totals">
                 {title}
             </h2>
-            {[memory(totals, view.capacity.memory), cpu(totals, view.capacity.cpu), disk(totals)].map(total)}
+            {[memory(totals, capacity), cpu(totals, capacity), disk(totals)].map(total)}
             {counts(&view.facets, query)}
         </section>
     }
@@ -43,7 +43,8 @@ struct Total {
     /// The text before the number, the number, and the text after it.
     amount: (String, String, String),
     unit: Unit,
-    allocated: u64,
+    /// What VMs are allocated of the capacity.
+    held: u64,
     /// What the nodes can allocate, if that is known.
     capacity: Option<u64>,
     used: Measured,
@@ -51,7 +52,7 @@ struct Total {
     notes: Vec<String>,
 }
 
-fn memory(totals: &Totals, capacity: Option<u64>) -> Total {
+fn memory(totals: &Totals, capacity: Capacity) -> Total {
     let mut notes = vec![measured(totals.memory_used, totals)];
     if totals.memory_unreadable > 0 {
         notes.push(t!(total.unreadable, vms = words::vms(totals.memory_unreadable)));
@@ -62,22 +63,22 @@ fn memory(totals: &Totals, capacity: Option<u64>) -> Total {
         title: format::gi_exact(totals.memory),
         amount: set(format::gi_lead(totals.memory), &t!(total.memory, amount = MARK)),
         unit: Unit::Bytes,
-        allocated: totals.memory,
-        capacity,
+        held: capacity.memory_held,
+        capacity: capacity.memory,
         used: totals.memory_used,
         notes,
     }
 }
 
-fn cpu(totals: &Totals, capacity: Option<u64>) -> Total {
+fn cpu(totals: &Totals, capacity: Capacity) -> Total {
     Total {
         class: "",
         label: t!(figure.vcpu),
         title: t!(total.cpu_title).to_owned(),
         amount: set(format::allocation(Unit::Nanocores, totals.cpu), &t!(total.cpu, amount = MARK)),
         unit: Unit::Nanocores,
-        allocated: totals.cpu,
-        capacity,
+        held: capacity.cpu_held,
+        capacity: capacity.cpu,
         used: totals.cpu_used,
         notes: vec![measured(totals.cpu_used, totals)],
     }
@@ -98,7 +99,7 @@ fn disk(totals: &Totals) -> Total {
         title: t!(total.disk_title).to_owned(),
         amount: set(digits, &t!(total.disk, amount = MARK, unit = unit)),
         unit: Unit::Bytes,
-        allocated: totals.disk_used.of,
+        held: 0,
         capacity: None,
         used: totals.disk_used,
         notes,
@@ -120,7 +121,7 @@ fn set(digits: String, text: &str) -> (String, String, String) {
 }
 
 fn total(total: Total) -> impl IntoView {
-    let Total { unit, used, capacity, allocated, .. } = total;
+    let Total { unit, used, capacity, held, .. } = total;
     let (before, digits, after) = match share(used) {
         Some(percent) => {
             let all = amount(unit, used.of);
@@ -131,11 +132,11 @@ fn total(total: Total) -> impl IntoView {
     };
     let spoken = [&before, &digits, &after].map(String::as_str).concat();
     let allocatable = capacity.map(|all| t!(total.allocatable, amount = amount(unit, all)));
-    let of_nodes = capacity.map(|all| ratio(allocated, all, 100));
+    let of_nodes = capacity.map(|all| ratio(held, all, 100));
     let percent = of_nodes.or_else(|| share(used));
     let value = match of_nodes {
         Some(percent) => {
-            let parts = [&amount(unit, allocated), " ", allocatable.as_deref().unwrap_or_default()].concat();
+            let parts = [&amount(unit, held), " ", allocatable.as_deref().unwrap_or_default()].concat();
             t!(total.value, allocated = parts, percent = words::percent(percent), used = spoken)
         }
         None => spoken,
@@ -149,7 +150,7 @@ fn total(total: Total) -> impl IntoView {
                 <b>{total.amount.1}</b>
                 {total.amount.2}
             </h3>
-            <p class="share">
+            <p class="share" title=capacity.map(|_| t!(total.held))>
                 <b>{of_nodes.map(words::percent)}</b>
                 " "
                 {allocatable}
@@ -161,7 +162,7 @@ fn total(total: Total) -> impl IntoView {
                 aria-valuenow=percent.map(|percent| percent.min(100).to_string())
                 aria-valuetext=known.then_some(value)
             >
-                {bar(used, allocated, capacity)}
+                {bar(used, held, capacity)}
             </div>
             <p class="sub">
                 <span>

@@ -36,6 +36,7 @@ fn node(name: &str, cores: u64, memory: u64) -> Node {
         memory: Some(memory),
         ready: Some(true),
         takes_vms: true,
+        schedulable: true,
         ..Node::default()
     }
 }
@@ -285,13 +286,33 @@ fn the_capacity_is_that_of_the_nodes_that_have_or_take_vms() {
     add_vm(&mut state, "a", "one", 500, GI);
     let control_plane = Node { takes_vms: false, ..node("control-plane", 8, 64 * GI) };
     let cordoned = Node { takes_vms: false, ..node("n1", 4, 16 * GI) };
-    let of = |state: &mut ClusterState, name| groups::capacity(&everything(&state.join(NOW)), name);
+    let of = |state: &mut ClusterState, name| {
+        let snapshot = state.join(NOW);
+        let mut vms: Vec<_> = snapshot.vms.iter().map(|vm| vm.summary.clone()).collect();
+        let one = vms[0].clone();
+        // What takes up no room on a node, and one whose size is unknown.
+        for status in [Status::Stopped, Status::Error] {
+            vms.push(model::vm::VmSummary { status, ..one.clone() });
+        }
+        vms.push(model::vm::VmSummary { status: Status::Pending, node: String::new(), ..one.clone() });
+        vms.push(model::vm::VmSummary { cpu: None, memory: None, ..one });
+        groups::capacity(&everything(&snapshot), name, vms.iter())
+    };
     let cores = |cores: u64| Some(cores * 1_000_000_000);
-    assert_eq!(of(&mut state, ""), Capacity::default(), "no node is known");
+    let held = of(&mut state, "");
+    assert_eq!((held.cpu, held.memory), (None, None), "no node is known");
+    assert_eq!((held.cpu_held, held.memory_held), (2_000_000_000, 4 * GI), "of the VM that runs");
     with_nodes(&mut state, vec![control_plane, cordoned, node("n2", 2, 8 * GI)]);
-    assert_eq!(of(&mut state, ""), Capacity { cpu: cores(6), memory: Some(24 * GI) });
-    assert_eq!(of(&mut state, "n2"), Capacity { cpu: cores(2), memory: Some(8 * GI) });
+    assert_eq!(of(&mut state, ""), Capacity { cpu: cores(6), memory: Some(24 * GI), ..held });
+    assert_eq!(
+        of(&mut state, "n2"),
+        Capacity { cpu: cores(2), memory: Some(8 * GI), cpu_held: 0, memory_held: 0 }
+    );
     assert_eq!(of(&mut state, "gone"), Capacity::default());
     with_nodes(&mut state, vec![node("n1", 4, 16 * GI), Node { memory: None, ..node("n2", 2, 0) }]);
-    assert_eq!(of(&mut state, ""), Capacity { cpu: cores(6), memory: None }, "a part is not the whole");
+    assert_eq!(
+        of(&mut state, ""),
+        Capacity { cpu: cores(6), memory: None, ..held },
+        "a part is not the whole"
+    );
 }
