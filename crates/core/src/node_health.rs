@@ -25,6 +25,8 @@ pub fn health(group: &Group) -> (Level, Vec<Problem>) {
         .chain([
             used.and_then(full_memory),
             node.unschedulable.then(|| cordoned(&node.name)),
+            (node.takes_vms && !node.schedulable && node.ready == Some(true))
+                .then(|| without_label(&node.name)),
             used.and_then(busy_cpu),
             overcommitted_memory(group),
         ])
@@ -66,6 +68,16 @@ fn cordoned(name: &str) -> (Level, Problem) {
     let command = format!("kubectl uncordon {}", in_command(name, "NODE"));
     let advice = msg!(node_health.advice_cordoned, command = command);
     (Level::High, Problem { text: msg!(node_health.cordoned), advice })
+}
+
+/// KubeVirt takes the label's value away when its virt-handler there does not report.
+fn without_label(name: &str) -> (Level, Problem) {
+    let node = in_command(name, "NODE");
+    let command = format!(
+        "kubectl get pods -A -o wide -l kubevirt.io=virt-handler --field-selector spec.nodeName={node}"
+    );
+    let advice = msg!(node_health.advice_label, command = command);
+    (Level::High, Problem { text: msg!(node_health.without_label), advice })
 }
 
 fn full_memory(used: &NodeUse) -> Option<(Level, Problem)> {

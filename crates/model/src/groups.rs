@@ -147,10 +147,9 @@ pub struct Node {
     pub unschedulable: bool,
     /// KubeVirt's label `kubevirt.io/schedulable`, whatever its value: KubeVirt manages the node.
     pub takes_vms: bool,
-    /// Whether that label is `true`: KubeVirt can place VMs on the node now. Only the core reads this and the address.
-    #[serde(skip)]
+    /// Whether that label is `true`: KubeVirt can place VMs on the node now.
     pub schedulable: bool,
-    /// The first address of the type `InternalIP`.
+    /// The first address of the type `InternalIP`. Only the core reads it.
     #[serde(skip)]
     pub address: Option<IpAddr>,
     pub pressure: NodePressure,

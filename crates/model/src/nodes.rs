@@ -79,10 +79,11 @@ pub struct Split {
 }
 
 impl Split {
-    /// Returns the parts of what is used. `None` if not every running VM is measured, or if the VMs use more than the node:
-    /// then the two figures are of different moments.
+    /// Returns the parts of what is used. `None` if not every running VM is measured, or if the two figures are of different
+    /// moments: the node's is old, or the VMs use more than the node.
     pub fn of(node: &Figure, vms: &Measured, running: u32) -> Option<Self> {
-        let rest = node.sample()?.used.checked_sub(vms.used)?;
+        let node = node.sample().filter(|sample| !sample.stale)?;
+        let rest = node.used.checked_sub(vms.used)?;
         (vms.vms == running).then_some(Self { vms: vms.used, rest })
     }
 }
@@ -149,6 +150,9 @@ mod tests {
         assert_eq!(Split::of(&node(50), &vms(50, 2), 2), Some(Split { vms: 50, rest: 0 }));
         assert_eq!(Split::of(&node(50), &vms(51, 2), 2), None, "of another moment");
         assert_eq!(Split::of(&node(50), &vms(40, 2), 3), None, "the third one may be most of the rest");
+        let Figure::Known(sample) = node(50) else { panic!("a figure") };
+        let old = Figure::Known(Sample { stale: true, ..sample });
+        assert_eq!(Split::of(&old, &vms(40, 2), 2), None, "of another moment");
         assert_eq!(Split::of(&Figure::Missing(Reason::Expired.into()), &vms(40, 2), 2), None);
         assert_eq!(Split::of(&node(50), &vms(0, 0), 0), Some(Split { vms: 0, rest: 50 }));
     }

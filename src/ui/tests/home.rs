@@ -374,6 +374,7 @@ fn totals_stand_beside_what_the_nodes_can_allocate() {
         cpu: Some(4_000_000_000),
         memory,
         takes_vms: true,
+        schedulable: true,
         ..Node::default()
     };
     let unknown = totals(&render("/", with(vec![])));

@@ -35,6 +35,7 @@ fn node(name: &str, [cpu, memory]: [u64; 2]) -> Node {
         memory: Some(100_000_000_000),
         ready: Some(true),
         takes_vms: true,
+        schedulable: true,
         used: Some(Box::new(used)),
         ..Node::default()
     }
@@ -154,6 +155,17 @@ fn pressure_cordon_and_overcommitment_are_said() {
         assert!(found.0 == Level::Critical && found.1.contains(word), "{found:?}");
     }
     assert_eq!(pressure(Some(false), Some(false), Some(false)).0, Level::Normal);
+    let unlabelled = Node { schedulable: false, ..node("n1", [1, 1]) };
+    let problems = of(vec![], unlabelled.clone()).problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].text.english().contains("kubevirt.io/schedulable is not true"), "{problems:?}");
+    assert!(problems[0].advice.english().contains("spec.nodeName=n1"), "{problems:?}");
+    for calm in [Node { takes_vms: false, ..unlabelled.clone() }, Node { schedulable: true, ..unlabelled }] {
+        assert!(
+            of(vec![], calm).problems.is_empty(),
+            "KubeVirt does not manage the node, or places VMs there"
+        );
+    }
     let cordoned = Node { unschedulable: true, ..node("n1", [1, 1]) };
     let report = of(vec![], cordoned.clone());
     assert_eq!(report.problems[0].text.english(), "Cordoned: no new VM is placed on the node.");

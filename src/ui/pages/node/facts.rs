@@ -10,13 +10,14 @@ use model::{
 };
 
 pub fn facts(node: &NodeReport) -> Option<impl IntoView + use<>> {
-    let Node { ready, ready_since, unschedulable, takes_vms, pressure, kubelet_version, .. } =
+    let Node { ready, ready_since, unschedulable, takes_vms, schedulable, pressure, kubelet_version, .. } =
         node.group.node.as_ref()?;
     let NodePressure { memory, disk, pids } = *pressure;
-    let takes_new = match (takes_vms, unschedulable) {
-        (true, false) => t!(node.yes),
-        (true, true) => t!(node.no_cordoned),
-        (false, _) => t!(node.no_kubevirt),
+    let takes_new = match (takes_vms, unschedulable, schedulable) {
+        (true, false, true) => t!(node.yes),
+        (true, true, _) => t!(node.no_cordoned),
+        (true, false, false) => t!(node.no_label),
+        (false, ..) => t!(node.no_kubevirt),
     };
     let facts = [
         (t!(node.ready), since(*ready, *ready_since)),

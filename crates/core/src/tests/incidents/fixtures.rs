@@ -23,7 +23,14 @@ pub fn with(mut vm: Vm, change: impl FnOnce(&mut Vm)) -> Vm {
 }
 
 pub fn node(name: &str, ready: Option<bool>) -> Node {
-    Node { name: name.into(), ready, ready_since: Some(NOW - 5), takes_vms: true, ..Node::default() }
+    Node {
+        name: name.into(),
+        ready,
+        ready_since: Some(NOW - 5),
+        takes_vms: true,
+        schedulable: true,
+        ..Node::default()
+    }
 }
 
 pub fn missing(reason: Reason) -> Figure {

@@ -213,8 +213,11 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
     let (source, source_marks) = hostile(&source(SourceId::Nodes, SourceState::Degraded), "source", &[]);
     let (node, own_node_marks) = hostile(&whole_node(), "own-node", &["/name"]);
     let node = Node { name: vm.summary.node.clone(), ..node };
-    let (idle, node_marks) =
-        hostile(&Node { name: "idle".into(), takes_vms: true, ..Node::default() }, "node", &[]);
+    let (idle, node_marks) = hostile(
+        &Node { name: "idle".into(), takes_vms: true, schedulable: true, ..Node::default() },
+        "node",
+        &[],
+    );
     let filling = Filling {
         used: 9,
         of: 10,
