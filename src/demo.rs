@@ -123,7 +123,8 @@ pub async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow:
 }
 
 fn viewer(SimViewer { name, groups, namespaces }: SimViewer) -> simulator::Viewer {
-    let token = format!("{name}-token");
+    // Names have characters that no token has (RFC 6750, 2.1).
+    let token = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-") + "-token";
     simulator::Viewer { name, groups, token, namespaces }
 }
 

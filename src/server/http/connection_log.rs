@@ -15,13 +15,14 @@ const LINES: NonZero<u32> = NonZero::<u32>::MIN;
 /// The lines of the last minute.
 pub struct ConnectionLog {
     certificates: DefaultDirectRateLimiter,
+    names: DefaultDirectRateLimiter,
     heads: DefaultDirectRateLimiter,
 }
 
 impl Default for ConnectionLog {
     fn default() -> Self {
-        let [certificates, heads] = [(); 2].map(|()| RateLimiter::direct(Quota::per_minute(LINES)));
-        Self { certificates, heads }
+        let [certificates, names, heads] = [(); 3].map(|()| RateLimiter::direct(Quota::per_minute(LINES)));
+        Self { certificates, names, heads }
     }
 }
 
@@ -48,7 +49,7 @@ impl ConnectionLog {
 
     /// Notes a client certificate that proves somebody else than the authenticating proxy.
     pub fn other_name(&self, address: SocketAddr) {
-        if self.certificates.check().is_ok() {
+        if self.names.check().is_ok() {
             tracing::warn!(%address, "a client certificate does not have the name of --proxy-client-name");
         }
     }

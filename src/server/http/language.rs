@@ -58,9 +58,10 @@ fn cookie(headers: &HeaderMap) -> Option<Lang> {
     cookies(headers, NAME).find_map(Lang::of_tag)
 }
 
-/// Returns the view of the list that the reader last chose, which the browser's cookie names.
+/// Returns the view of the list that the reader last chose, which the browser's cookie names. The first cookie of the name
+/// counts, as in the browser (`server_fns::default_view`).
 pub fn last_view(headers: &HeaderMap) -> ViewKind {
-    cookies(headers, VIEW_COOKIE).find_map(ViewKind::of_code).unwrap_or_default()
+    cookies(headers, VIEW_COOKIE).next().and_then(ViewKind::of_code).unwrap_or_default()
 }
 
 /// Returns the values of all cookies of this name.

@@ -100,11 +100,12 @@ impl AccessBook {
         Some(AccessStatus { scope, until, is_late, checked, places })
     }
 
-    /// Returns whether every first question about the user is answered, as [`AccessStatus::is_complete`] does.
+    /// Returns whether every first question about the user is answered, as [`AccessStatus::is_complete`] does. It is
+    /// looked at closely only when no question is under way.
     pub fn is_complete(&self, user: &UserInfo, now: Millis) -> bool {
         self.viewers.get(user).is_some_and(|viewer| {
             let checked = || viewer.checked(&self.places, self.hints.is_some(), now);
-            viewer.knows_everywhere(now) && checked() >= self.places.live.len()
+            viewer.is_idle() && viewer.knows_everywhere(now) && checked() >= self.places.live.len()
         })
     }
 

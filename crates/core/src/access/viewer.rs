@@ -165,6 +165,11 @@ impl ViewerReviews {
         self.refresh_at = Some(Millis::MIN);
     }
 
+    /// Returns whether no question waits for its answer.
+    pub fn is_idle(&self) -> bool {
+        self.asked.is_empty()
+    }
+
     /// Returns when an allow ends or becomes late without another call.
     pub fn changes_at(&self, now: Millis) -> Option<Millis> {
         self.everywhere.iter().chain(self.allowed.values()).filter_map(|answer| answer.changes_at(now)).min()

@@ -52,6 +52,13 @@ impl AssertionFault {
     }
 }
 
+impl AssertionFault {
+    /// Returns whether it may be over in a moment, and nothing was said about the assertion.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::NoKeys(_))
+    }
+}
+
 impl From<TokenFault> for AssertionFault {
     fn from(fault: TokenFault) -> Self {
         match fault {

@@ -59,7 +59,7 @@ impl AuthProxyFault {
 
     /// Returns whether it may be over in a moment, and nothing was said about the person.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Assertion(AssertionFault::NoKeys(_)))
+        matches!(self, Self::Assertion(fault) if fault.is_passing())
     }
 }
 
@@ -131,8 +131,11 @@ impl AuthProxy {
                 let identity = self.of_assertion(assertions, token).await;
                 match &identity {
                     Ok(_) => self.guard.note_genuine(&presented),
-                    Err(fault) if fault.is_passing() => {}
-                    Err(_) => self.guard.note_refused(&presented),
+                    Err(AuthProxyFault::Assertion(fault)) if !fault.is_passing() => {
+                        self.guard.note_refused(&presented);
+                    }
+                    // Genuine, but of somebody who may not come in, or not checked.
+                    Err(_) => {}
                 }
                 Some(identity)
             }
