@@ -9,7 +9,7 @@ pub fn without_addresses(line: &str) -> String {
         let (before, from) = rest.split_at(start);
         out.push_str(before);
         let word = &from[..from.find(|c| !is_of_word(c)).unwrap_or(from.len())];
-        let length = match address_length(word, from, before.chars().next_back()) {
+        let length = match address_length(word, from, Quote::at_end(before)) {
             Some(length) => {
                 out.push('…');
                 length
@@ -30,9 +30,9 @@ fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || ".:-_/[]@%".contains(c)
 }
 
-/// Returns the bytes of the address that `from` begins with; `None` if its first word is none. `opened` is the character before
+/// Returns the bytes of the address that `from` begins with; `None` if its first word is none. `opened` is the quote before
 /// it.
-fn address_length(word: &str, from: &str, opened: Option<char>) -> Option<usize> {
+fn address_length(word: &str, from: &str, opened: Option<Quote>) -> Option<usize> {
     let word = word.trim_end_matches([':', '.']);
     let host = word.split('/').next().unwrap_or_default();
     let is_url = word.contains("://");
@@ -43,8 +43,37 @@ fn address_length(word: &str, from: &str, opened: Option<char>) -> Option<usize>
     Some(if goes_on { url_length(from, opened) } else { word.len() })
 }
 
-/// Whether it is an IP address, or a host with a port.
+/// A quote, and how many backslashes are before it: one that ends a text has as many as the one that began it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Quote {
+    character: char,
+    escapes: usize,
+}
+
+impl Quote {
+    /// Returns the quote with which the text ends.
+    fn at_end(text: &str) -> Option<Self> {
+        let character = text.chars().next_back().filter(|c| "\"'`".contains(*c))?;
+        let before = &text[..text.len() - character.len_utf8()];
+        Some(Self { character, escapes: before.len() - before.trim_end_matches('\\').len() })
+    }
+}
+
+/// Whether it is an IP address, a host with a port or a user, or a name of three parts or more, such as
+/// `store.monitoring.svc`.
 fn is_host(word: &str) -> bool {
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    let is_name = || {
+        let last = word.rsplit('.').next().unwrap_or_default();
+        word.matches('.').count() >= 2
+            && word.split('.').all(is_label)
+            && last.len() > 1
+            && last.bytes().all(|c| c.is_ascii_alphabetic())
+    };
+    if word.contains('@') || is_name() {
+        return true;
+    }
     let is_host_and_port = || {
         let (host, port) = word.rsplit_once(':')?;
         (host.contains(|c: char| c.is_ascii_alphanumeric()) && port.parse::<u16>().is_ok()).then_some(())
@@ -54,13 +83,15 @@ fn is_host(word: &str) -> bool {
 
 /// Returns the bytes of the URL at the beginning of a text: to the quote that closes the one before it, else to a blank. A query
 /// may have any other character.
-fn url_length(text: &str, opened: Option<char>) -> usize {
-    let quote = opened.filter(|c| "\"'`".contains(*c));
-    if let Some(end) = quote.and_then(|quote| text.find(quote)) {
+fn url_length(text: &str, opened: Option<Quote>) -> usize {
+    let closes = |(at, c): &(usize, char)| Quote::at_end(&text[..at + c.len_utf8()]) == opened;
+    let end =
+        opened.and_then(|quote| text.char_indices().filter(|(_, c)| *c == quote.character).find(closes));
+    if let Some((end, _)) = end {
         return text[..end].trim_end_matches('\\').len();
     }
-    let end = text.find(|c: char| c.is_whitespace() || "\"`<>".contains(c)).unwrap_or(text.len());
-    text[..end].trim_end_matches([':', '.', ',', ';', ')', '\'']).len()
+    let end = text.find(|c: char| c.is_whitespace() || "<>".contains(c)).unwrap_or(text.len());
+    text[..end].trim_end_matches([':', '.', ',', ';', ')', '\'', '"', '`']).len()
 }
 
 #[cfg(test)]
@@ -105,6 +136,12 @@ mod tests {
             ("dial store:10901?token=secret: refused", "dial …: refused"),
             ("dial store:10901/api?token=secret, 10.0.0.3/api?token=secret", "dial …, …"),
             ("is it up? yes#1", "is it up? yes#1"),
+            ("http://s/api?query=up{job=\"x\"}&token=abc: refused", "…: refused"),
+            (r#"Get "http://s/api?query=up{job=\"x\"}&token=abc": refused"#, r#"Get "…": refused"#),
+            (r#"{\"url\":\"http://s/?q=up{a=\\\"x\\\"}&b\"}"#, r#"{\"url\":\"…\"}"#),
+            ("lookup thanos-store-0.mon.svc.cluster.local on 10.0.0.3:53", "lookup … on …"),
+            ("dial user:pw@store: refused", "dial …: refused"),
+            ("v1.34.1 of e.g. a.b", "v1.34.1 of e.g. a.b"),
             ("http://", "…"),
             ("HTTP 503: a/b?c", "HTTP 503: a/b?c"),
         ] {
@@ -114,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_of_a_query_is_left(before in "[a-z (]{0,9}", rest in "[?#][!-~&&[^\"`<>]]{0,40}Z", after in "( [a-z]{0,9})?") {
+        fn nothing_of_a_query_is_left(before in "[a-z (]{0,9}", rest in "[?#][!-~&&[^<>]]{0,40}Z", after in "( [a-z]{0,9})?") {
             let line = format!("{before}http://store:9090/api{rest}{after}");
             prop_assert_eq!(without_addresses(&line), format!("{}…{}", before.trim_end_matches(is_of_word), after));
         }

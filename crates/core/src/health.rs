@@ -175,7 +175,10 @@ impl ClusterState {
         let known: Vec<&NodeVolumes> =
             nodes.iter().filter_map(|node| self.kubelets.get(&*node.name)).collect();
         Summary {
-            tried: known.len() == nodes.len() && self.inventory_tried(),
+            // A new node without VMs is not waited for: no figure of a VM depends on it, and an autoscaler adds some at any
+            // time.
+            tried: nodes.iter().all(|node| !node.has_vms || self.kubelets.contains_key(&*node.name))
+                && self.inventory_tried(),
             last_success: known.iter().filter_map(|kubelet| kubelet.answered).max(),
             last_bytes: None,
             errors: known.iter().filter_map(|kubelet| kubelet.error.clone()).collect(),

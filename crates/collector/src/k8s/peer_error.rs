@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::text::readable;
+use crate::addresses::without_addresses;
 
 /// How many characters are shown, and how many of them are from the beginning of a longer text.
 const LONGEST_LINE: usize = 200;
@@ -65,7 +66,8 @@ impl PeerError {
 /// Shortens a long text to its beginning and its end: VictoriaMetrics repeats the query twice before it says
 /// what is wrong with it (`queryRangeHandler` in app/vmselect/prometheus/prometheus.go).
 fn line(text: &str) -> String {
-    let text = readable(text.trim(), LONGEST_TEXT);
+    // Before it is shortened: the rest of an address looks like none.
+    let text = without_addresses(&readable(text.trim(), LONGEST_TEXT));
     let length = text.chars().count();
     if length <= LONGEST_LINE {
         return text;

@@ -112,6 +112,24 @@ fn one_failing_node_of_two_degrades_the_source_and_counts_its_vms() {
     assert_eq!(both.node, "", "there is no list of two nodes");
 }
 
+/// Otherwise no replica would be ready for a moment after an autoscaler has added a node.
+#[test]
+fn a_new_node_without_vms_is_not_waited_for() {
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    report(&mut state, summary("n1", vec![]));
+    let node = |name: &str| model::groups::Node {
+        name: name.into(),
+        takes_vms: true,
+        schedulable: true,
+        ..Default::default()
+    };
+    state.apply(Observation::Nodes(replaced(vec![node("n1"), node("n2")])));
+    let snapshot = state.join(NOW);
+    assert_eq!(snapshot.targets.nodes.len(), 2, "both are asked");
+    assert_eq!(health(&snapshot, SourceId::Kubelet).state, SourceState::Healthy);
+}
+
 #[test]
 fn in_namespaces_the_oldest_one_speaks_for_the_source() {
     let mut state = silent_state();
