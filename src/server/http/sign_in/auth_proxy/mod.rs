@@ -212,7 +212,7 @@ impl AuthProxy {
                 if config.header != header::AUTHORIZATION {
                     return msg!(sign_in.proxy_no_assertion, header = headers::title_case(&config.header));
                 }
-                match request.headers.contains_key(header::AUTHORIZATION) {
+                match request.headers.get(header::AUTHORIZATION).is_some_and(|sent| !sent.is_empty()) {
                     true => msg!(sign_in.proxy_other_scheme),
                     false => msg!(sign_in.proxy_no_bearer),
                 }

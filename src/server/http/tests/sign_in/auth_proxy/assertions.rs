@@ -150,6 +150,8 @@ async fn without_an_assertion_nobody_is_known_whatever_other_headers_say() {
     assert!(text(&page).contains("did not come through the authenticating proxy"), "{}", text(&page));
     assert!(text(&page).contains("--pass-authorization-header"), "{}", text(&page));
     assert!(text(&page).contains("Authorization") && !text(&page).contains("type=\"password\""));
+    let empty = behind.gated.server.send(Method::GET, "/api/vms", &[("authorization", "")]).await;
+    assert!(text(&empty).contains("did not come through"), "{}", text(&empty));
     // A scheme that is no token's.
     let basic = [("authorization", "Basic YW5hOmFuYQ==")];
     let list = behind.gated.server.send(Method::GET, "/api/vms", &basic).await;
