@@ -70,7 +70,7 @@ fn cordoned(name: &str) -> (Level, Problem) {
     (Level::High, Problem { text: msg!(node_health.cordoned), advice })
 }
 
-/// KubeVirt takes the label's value away when its virt-handler there does not report.
+/// KubeVirt sets the label to `false` while its virt-handler there does not report.
 fn without_label(name: &str) -> (Level, Problem) {
     let node = in_command(name, "NODE");
     let command = format!(

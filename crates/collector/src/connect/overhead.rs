@@ -106,6 +106,6 @@ mod tests {
         overhead.received(MOST).unwrap();
         assert!(overhead.received(1).is_err());
         overhead.begin();
-        assert!(overhead.received(MOST).is_ok(), "a request begins anew");
+        assert!(overhead.received(MOST).is_ok(), "a request starts at zero");
     }
 }
