@@ -17,7 +17,7 @@ use wukong_dashboard::server::{
     private_file,
 };
 
-use super::{announce, serve};
+use crate::serve::{announce, serve};
 
 /// Starts a simulated cluster of the given size and serves its dashboard until `shutdown`.
 pub async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) -> anyhow::Result<()> {

@@ -4,25 +4,25 @@
 
 #[cfg(feature = "demo")]
 mod demo;
+mod serve;
 
 use std::{
     env,
     io::{self, Write},
-    net::SocketAddr,
     process::ExitCode,
     time::Duration,
 };
 
-use anyhow::Context;
 use tokio::{
-    net::TcpListener,
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
+
+use serve::serve;
 use wukong_dashboard::server::{
-    Server, check,
-    config::{self, Config, Invocation, Listen, LogFormat, Output, Task},
+    check,
+    config::{self, Config, Invocation, LogFormat, Output, Task},
     http::ask_health,
     listen, log, memory, tls,
 };
@@ -83,15 +83,6 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     result
 }
 
-async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let address = config.listen;
-    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
-    let server = Server::prepare(config).await?;
-    let listener = bind(address)?;
-    announce(scheme, listener.local_addr()?);
-    server.run(listener, shutdown).await
-}
-
 /// Writes the report of `check` to standard output. Exit code 1 if anything is missing, although that is not
 /// a failure of this program.
 async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
@@ -102,15 +93,6 @@ async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn bind(listen: Listen) -> anyhow::Result<TcpListener> {
-    listen::bind(listen).with_context(|| format!("cannot listen on {listen}"))
-}
-
-/// Writes the address as the first line of standard output. Errors are ignored: nobody may be reading.
-fn announce(scheme: &str, address: SocketAddr) {
-    let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
 }
 
 fn signals() -> io::Result<(Signal, Signal)> {
