@@ -6,16 +6,13 @@ mod views;
 
 use std::sync::Arc;
 
-use codee::{binary::PostcardCodec, string::Base64};
 use futures::FutureExt;
 use leptos::{prelude::*, server::SharedValue};
 
 use crate::{server_fns::Failure, ui::live::Live};
 use connection::{Actions, FeedConnection, Request};
+use views::Embedded;
 pub use views::View;
-
-/// The encoding of views in a page and in the events of its stream.
-type Embedded = Base64<PostcardCodec>;
 
 /// Returns the view as first rendered. The server cuts it, the browser reads it from the page during
 /// hydration; later there is none in the browser, and it must be fetched. (A `Resource` would need `Suspense`,

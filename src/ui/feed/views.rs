@@ -2,10 +2,9 @@
 
 use core::future::Future;
 
-use codee::Decoder;
+use codee::{Decoder, binary::PostcardCodec, string::Base64};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Embedded;
 use crate::server_fns::{self, Failure};
 use model::{
     delta::Update,
@@ -16,6 +15,9 @@ use model::{
     query::{Query, encode},
     view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, TimelineView, VmView},
 };
+
+/// The encoding of views in a page and in the events of its stream.
+pub type Embedded = Base64<PostcardCodec>;
 
 /// A view that a server function returns.
 pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
