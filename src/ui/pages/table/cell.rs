@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 
-use super::column_header;
+use super::header::column_header;
 use crate::ui::{
     components::{
         card::{disk_partly, node_text, vm_address},

@@ -1,11 +1,15 @@
 //! The list as a dense table: one row per VM, with columns that can be sorted and hidden.
 
 mod cell;
+mod header;
 
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
-use self::cell::cell;
+use self::{
+    cell::cell,
+    header::{cell_class, column_header},
+};
 use super::rows::{self, RowView, draw_row, row_keys};
 use crate::{
     server_fns::{read_cookie, write_cookie},
@@ -19,7 +23,6 @@ use crate::{
         },
         feed::Feed,
         ready::ready,
-        words,
     },
 };
 use i18n::t;
@@ -85,35 +88,6 @@ fn table(feed: Feed<HomeView>) -> impl IntoView {
             </tbody>
         </table>
     }
-}
-
-/// A column's heading, the CSS class of its cells, and the sort order that a click on the heading selects.
-fn column_header(column: Column) -> (&'static str, &'static str, Option<Sort>) {
-    match column {
-        Column::Namespace => (t!(list.namespace), "namespace", Some(Sort::Namespace)),
-        Column::Status => (t!(list.state), "status", Some(Sort::Status)),
-        Column::Node => (t!(list.node), "node", Some(Sort::Node)),
-        Column::Ip => (t!(list.ip), "ip", None),
-        Column::Cpu => (t!(figure.cpu), "usage", Some(Sort::Cpu)),
-        Column::Memory => (t!(figure.memory), "usage", Some(Sort::Memory)),
-        Column::GuestMemory => activity_header(Sort::GuestMemory, "activity guest"),
-        Column::Disk => (t!(figure.disk), "usage disk", Some(Sort::Disk)),
-        Column::Network => activity_header(Sort::Network, "activity network"),
-        Column::Storage => activity_header(Sort::Storage, "activity storage"),
-        Column::Operations => activity_header(Sort::Operations, "activity operations"),
-        Column::Latency => activity_header(Sort::Latency, "activity latency"),
-        Column::Contention => activity_header(Sort::Contention, "activity contention"),
-        Column::Age => (t!(list.sampled), "age num", Some(Sort::Age)),
-    }
-}
-
-fn activity_header(sort: Sort, class: &'static str) -> (&'static str, &'static str, Option<Sort>) {
-    (words::sort(sort), class, Some(sort))
-}
-
-/// The CSS class of a column's cells. Narrow screens hide some columns, but never the one that is sorted by.
-fn cell_class((_, class, sort): (&'static str, &'static str, Option<Sort>), sorted: Sort) -> String {
-    [class, if sort == Some(sorted) { " sorted" } else { "" }].concat()
 }
 
 /// Links instead of a form: each leads to the table with one column hidden or shown.
