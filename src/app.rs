@@ -21,7 +21,7 @@ use crate::{
         lazy_page::LazyPage,
         live::Live,
         pages::{
-            groups::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
+            groups_route::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
             sources::SourcesRoute, vm::VmRoute,
         },
     },

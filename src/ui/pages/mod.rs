@@ -5,7 +5,8 @@ use leptos::prelude::*;
 use i18n::t;
 
 pub mod cards;
-pub mod groups;
+mod groups;
+pub mod groups_route;
 pub mod home;
 pub mod insights;
 pub mod missing;

@@ -6,9 +6,8 @@ mod table;
 pub(super) mod words;
 
 use leptos::{either::Either, prelude::*};
-use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
 
-use super::{loading, missing::bad_query, node::page_of_node};
+use super::{loading, missing::bad_query};
 use crate::{
     server_fns::respond_with,
     ui::{
@@ -36,44 +35,32 @@ pub(super) use table::states;
 use table::table;
 use words::name_of;
 
-/// The pages of nodes, of namespaces, and of one node. Everything is made in `view`, whose code is fetched with the page.
-pub struct GroupsRoute;
-
-#[lazy_route]
-impl LazyRoute for GroupsRoute {
-    fn data() -> Self {
-        Self
+/// Returns the page of nodes or of namespaces, as the address says.
+pub fn page_of_groups() -> AnyView {
+    let query = use_query(GroupsQuery::of_address);
+    if query.with_untracked(Result::is_err) {
+        respond_with(400);
     }
-
-    fn view(_this: Self) -> AnyView {
-        if use_params_map().with_untracked(|params| params.get("name").is_some()) {
-            return page_of_node();
-        }
-        let query = use_query(GroupsQuery::of_address);
-        if query.with_untracked(Result::is_err) {
-            respond_with(400);
-        }
-        let feed = Feed::<GroupsView>::follow(move || query.get().ok());
-        let text = move || {
-            let by = query.get().map(|query| query.by).unwrap_or_default();
-            t!(groups.title, name = name_of(by))
-        };
-        ready(view! {
-            {title(text)}
-            {move || match query.get() {
-                Err(bad) => Either::Left(bad_query(bad)),
-                Ok(_) => {
-                    Either::Right(
-                        match feed.draw(page) {
-                            Some(page) => Either::Left(page),
-                            None => Either::Right(loading(feed.connection.failed)),
-                        },
-                    )
-                }
-            }}
-        })
-        .into_any()
-    }
+    let feed = Feed::<GroupsView>::follow(move || query.get().ok());
+    let text = move || {
+        let by = query.get().map(|query| query.by).unwrap_or_default();
+        t!(groups.title, name = name_of(by))
+    };
+    ready(view! {
+        {title(text)}
+        {move || match query.get() {
+            Err(bad) => Either::Left(bad_query(bad)),
+            Ok(_) => {
+                Either::Right(
+                    match feed.draw(page) {
+                        Some(page) => Either::Left(page),
+                        None => Either::Right(loading(feed.connection.failed)),
+                    },
+                )
+            }
+        }}
+    })
+    .into_any()
 }
 
 fn page(view: &GroupsView) -> impl IntoView + use<> {

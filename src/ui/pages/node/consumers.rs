@@ -2,7 +2,6 @@
 
 use leptos::prelude::*;
 
-use super::vms_of;
 use crate::ui::{
     address,
     components::card::vm_address,
@@ -14,6 +13,7 @@ use model::{
     format,
     groups::Consumer,
     nodes::{NodeReport, Ranking, TopBy},
+    query::{Query, ViewKind},
     rates::Rate,
 };
 
@@ -87,7 +87,7 @@ fn row(consumer: &Consumer, by: TopBy) -> impl IntoView + use<> {
 
 /// A link to the list, which has the others too.
 fn more(name: &str, ranking: &Ranking) -> Option<impl IntoView + use<>> {
-    let address = address::list(&vms_of(name));
+    let address = address::list(&vms_query(name));
     (ranking.more > 0).then(|| {
         view! {
             <li>
@@ -95,4 +95,9 @@ fn more(name: &str, ranking: &Ranking) -> Option<impl IntoView + use<>> {
             </li>
         }
     })
+}
+
+/// The query of the list that has the node's VMs.
+pub fn vms_query(name: &str) -> Query {
+    Query { view: Some(ViewKind::Table), node: name.to_owned(), ..Query::default() }
 }

@@ -31,7 +31,7 @@ use crate::{
         words,
     },
 };
-use consumers::consumers;
+use consumers::{consumers, vms_query};
 use facts::facts;
 use i18n::{MARK, around, t};
 use meters::meters;
@@ -40,7 +40,7 @@ use model::{
     insight::InsightQuery,
     name::check_node,
     nodes::{NodeReport, NodeView, TopBy},
-    query::{GroupBy, Query, ViewKind},
+    query::GroupBy,
     view::Frame,
     vm_health::{Level, Problem},
 };
@@ -132,16 +132,11 @@ fn head(group: &Group) -> impl IntoView + use<> {
             </nav>
             <h1>{group.name.clone()}</h1>
             <p class="reason">
-                <a href=address::list(&vms_of(&group.name))>{words::vms(counts.total)}</a>
+                <a href=address::list(&vms_query(&group.name))>{words::vms(counts.total)}</a>
                 {of_states}
             </p>
         </div>
     }
-}
-
-/// The query of the list that has the node's VMs.
-fn vms_of(name: &str) -> Query {
-    Query { view: Some(ViewKind::Table), node: name.to_owned(), ..Query::default() }
 }
 
 fn verdict(node: &NodeReport, frame: &Frame) -> impl IntoView + use<> {
