@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use collector::config::{CollectConfig, KubernetesConfig};
 
 mod auth_proxy;
+mod claim_mappings;
 mod convert;
 mod empty;
 mod flags;
@@ -19,7 +20,8 @@ mod sign_in;
 mod validate;
 
 pub use auth_proxy::{AssertionConfig, AuthProxyConfig, ClientCertificateConfig, ProxyProof};
-pub use sign_in::{ClaimMappings, OidcConfig, PublicUrl, SignInConfig, SignInMode, SignInModes};
+pub use claim_mappings::ClaimMappings;
+pub use sign_in::{OidcConfig, PublicUrl, SignInConfig, SignInMode, SignInModes};
 pub use validate::read;
 
 /// The command to run, and how to log.

@@ -21,8 +21,8 @@ use http::{HeaderName, Uri, header};
 use ipnet::IpNet;
 
 use super::{
-    AllowedHosts, Listen, PublicUrl, SignInMode, SignInModes, SimViewer,
-    sign_in::{GroupsFilter, is_this_machine},
+    AllowedHosts, Listen, PublicUrl, SignInMode, SignInModes, SimViewer, claim_mappings::GroupsFilter,
+    sign_in::is_this_machine,
 };
 use collector::config::KubeletAccess;
 use model::{name::is_dns_label, params::is_unseen, quantity::Quantity, source::SourceId};

@@ -6,8 +6,8 @@ use clap::Args;
 use http::{HeaderName, Uri};
 
 use super::super::{
+    claim_mappings::GroupsFilter,
     parse::{self, Hidden},
-    sign_in::GroupsFilter,
 };
 
 /// The authenticating proxy of --sign-in=proxy. It proves itself by a signed token in each request

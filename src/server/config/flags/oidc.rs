@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::super::{
+    claim_mappings::GroupsFilter,
     parse::{self, Hidden, Scopes},
-    sign_in::GroupsFilter,
 };
 
 /// The OpenID Connect provider of --sign-in=oidc.
