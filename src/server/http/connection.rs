@@ -28,7 +28,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt};
 
+#[cfg(target_os = "linux")]
+use super::connection_limits::LONGEST_UNSENT;
 use super::{
+    connection_limits::{LONGEST_HEAD, LONGEST_QUEUE, MOST_HEADERS, RECEIVE_BUFFER, SEND_BUFFER},
     connection_log::ConnectionLog,
     handshake::{self, Handshake},
     min_rate::MinRateWriter,
@@ -102,21 +105,6 @@ pub struct Origin {
 #[derive(Clone, Debug)]
 pub struct ConnectionEnd(pub CancellationToken);
 
-/// Most bytes and most headers of a request's head; a larger head gets 431. The URL alone may have 8 KiB.
-pub const LONGEST_HEAD: usize = 16 << 10;
-const MOST_HEADERS: usize = 64;
-/// Most bytes of a streamed answer that wait for a client to read; the stream is not polled for more.
-/// Answers that are whole in memory are shared and not held back. It is also how many bytes of the following
-/// requests are read ahead.
-pub const LONGEST_QUEUE: usize = 16 << 10;
-/// Bytes that the kernel buffers for a connection, sent and received. By default it buffers up to 4 MB of an
-/// answer (`tcp_wmem`): for a few thousand clients that do not read these would be gigabytes, which count
-/// for this container. The kernel doubles both values for its own needs.
-const SEND_BUFFER: usize = 16 << 10;
-const RECEIVE_BUFFER: usize = 8 << 10;
-/// Most bytes of an answer that the kernel takes beyond the client's receive window.
-#[cfg(target_os = "linux")]
-const LONGEST_UNSENT: u32 = 16 << 10;
 /// Longest wait for the handshake, and then for the head of a request, on a connection that is reserved for
 /// probes, which send both as soon as they are connected.
 const PROBE_HEAD: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@ use axum::BoxError;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use rustls::Error as TlsError;
 
-use super::connection::LONGEST_HEAD;
+use super::connection_limits::LONGEST_HEAD;
 
 /// Lines of one kind in a minute.
 const LINES: NonZero<u32> = NonZero::<u32>::MIN;

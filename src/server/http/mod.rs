@@ -7,6 +7,7 @@ mod attention;
 mod base_path;
 mod build;
 mod connection;
+mod connection_limits;
 mod connection_log;
 mod encoding;
 mod error;

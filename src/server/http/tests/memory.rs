@@ -4,7 +4,7 @@ use crate::server::{
     config::HttpConfig,
     http::{
         MOST_CONNECTIONS,
-        connection::{LONGEST_HEAD, LONGEST_QUEUE},
+        connection_limits::{LONGEST_HEAD, LONGEST_QUEUE},
         events::{BUFFERED_BYTES, CHANNEL_BYTES, PIECE},
         handshake::LONGEST_TLS_QUEUE,
         limits::{ANSWER_BYTES, DOWNLOAD_BYTES, DOWNLOADS, FILE_BYTES, LIST_BYTES, WAITING_BYTES},
