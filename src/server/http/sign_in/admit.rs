@@ -137,12 +137,11 @@ async fn answer(
     {
         let is_download = ["/api/vms.csv", "/api/vms.json"].contains(&path);
         let event = if is_download { audit::Event::Download } else { audit::Event::Api };
-        let route = route.as_ref().map_or("", MatchedPath::as_str);
-        sign_in.requests.note(
-            event,
-            &user,
-            &AuditedRequest { peer, route, status: response.status(), took: begun.elapsed() },
-        );
+        if sign_in.requests.count(event, user.user()) {
+            let route = route.as_ref().map_or("", MatchedPath::as_str);
+            let request = AuditedRequest { peer, route, status: response.status(), took: begun.elapsed() };
+            audit::asked(event, &user.audited(), &request);
+        }
     }
     Ok(match permit {
         Some(permit) => response.map(|body| hold(body, permit)),

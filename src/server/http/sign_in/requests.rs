@@ -1,11 +1,8 @@
 //! Requests in the audit log: some lines about each user, and how many were left out. Service accounts of one namespace
 //! count as one user, since their tenant could make any number of them.
 
-use super::{
-    audit::{self, AuditedRequest},
-    line_limit::LineLimit,
-    viewer::SignedIn,
-};
+use super::{audit, line_limit::LineLimit};
+use wukong_core::access::UserInfo;
 
 /// Lines about one user in a minute, of each event.
 const LINES: u32 = 60;
@@ -20,25 +17,14 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// Writes what somebody who is signed in asked for, or counts it if there are enough lines about them.
-    pub fn note(&self, event: audit::Event, viewer: &SignedIn, request: &AuditedRequest<'_>) {
-        let user = viewer.user();
+    /// Counts a request of somebody who is signed in. Returns whether a line about it may be written.
+    pub fn count(&self, event: audit::Event, user: &UserInfo) -> bool {
         let subject = match user.account_namespace() {
             // The name of their group in Kubernetes.
             Some(namespace) => format!("system:serviceaccounts:{namespace}"),
             None => user.name.clone(),
         };
-        if !self.0.count((event, subject.clone()), || (event, subject)) {
-            return;
-        }
-        let viewer = audit::AuditedViewer {
-            user,
-            mode: viewer.credential.mode_code(),
-            session: viewer.credential.hash_text(),
-            namespaces: viewer.access_status.scope.namespaces(),
-            is_late: viewer.access_status.is_late,
-        };
-        audit::asked(event, &viewer, request);
+        self.0.count((event, subject.clone()), || (event, subject))
     }
 
     /// Writes how many requests were left out, and forgets what is older than a minute.

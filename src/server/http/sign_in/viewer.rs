@@ -6,6 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{
+    audit::AuditedViewer,
     credential::{Credential, NoViewer, has_token},
     service::SignIn,
     session::{seconds_now, short_hash},
@@ -39,7 +40,7 @@ pub struct Viewer {
 #[derive(Clone)]
 pub struct SignedIn {
     sign_in: Arc<SignIn>,
-    pub(super) credential: Arc<Credential>,
+    credential: Arc<Credential>,
     pub rights: Rights,
     pub access_status: AccessStatus,
 }
@@ -157,6 +158,17 @@ impl SignedIn {
 
     pub fn user(&self) -> &Arc<UserInfo> {
         self.rights.user()
+    }
+
+    /// Returns the user as the audit log names them.
+    pub fn audited(&self) -> AuditedViewer<'_> {
+        AuditedViewer {
+            user: self.user(),
+            mode: self.credential.mode_code(),
+            session: self.credential.hash_text(),
+            namespaces: self.access_status.scope.namespaces(),
+            is_late: self.access_status.is_late,
+        }
     }
 
     /// Returns a number by which the limits that all clients share count the user. The service accounts of a namespace
