@@ -93,18 +93,12 @@ fn wrong_type(value: &mut Value) {
     };
 }
 
-/// Whether a text is a number or a quantity: `12`, `0.5`, `199994503n`.
-fn is_number(text: &str) -> bool {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    digits.parse::<f64>().is_ok() && text.len() - digits.len() <= 2
-}
-
 /// Replaces each number, including those written as text, by this one. What is not a number in JSON, such as
 /// `NaN`, is written as text.
 fn other_number(value: &mut Value, text: &str) {
     let is_number = match value {
         Value::Number(_) => true,
-        Value::String(written) => is_number(written),
+        Value::String(written) => texts::is_number(written),
         _ => false,
     };
     if is_number {

@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use super::is_number;
-
 /// Keys whose texts the protocol itself reads: changing them would make it a different answer.
 const CODES: &[&str] = &[
     "__name__",
@@ -104,6 +102,12 @@ fn is_free(text: &str) -> bool {
     let is_time = text.ends_with('Z') && text.starts_with(|c: char| c.is_ascii_digit());
     let is_uid = text.len() == 36 && text.bytes().filter(|byte| *byte == b'-').count() == 4;
     !text.is_empty() && !is_number(text) && !is_time && !is_uid && !["true", "false"].contains(&text)
+}
+
+/// Whether a text is a number or a quantity: `12`, `0.5`, `199994503n`.
+pub fn is_number(text: &str) -> bool {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    digits.parse::<f64>().is_ok() && text.len() - digits.len() <= 2
 }
 
 #[cfg(test)]
