@@ -5,12 +5,12 @@ use super::{
     clock::Millis,
     guest::{Guest, Launcher},
     hardware::{Backend, Disk, DiskMode},
-    load::{Amounts, Fill, Load, Usage, VolumeFigures},
-    node::PlainPod,
+    load::{Fill, Share, Usage, VolumeFigures},
+    node::{PLAIN_POD_SIZE, PlainPod},
     objects::{Body, InterfaceBytes, NodePod, Part, PodSample, attachment, labels},
     pressure::Pressure,
     rng::hash,
-    tenants::{Share, Tenants},
+    tenants::Tenants,
 };
 
 /// One scrape of one node.
@@ -165,26 +165,13 @@ fn plain_interface(pod: &PlainPod, at: Millis) -> InterfaceBytes {
 fn launcher_containers(guest: &Guest, pod: &Launcher, share: Share, at: Millis) -> Vec<(String, Usage)> {
     let mut usage = guest.load_of(pod).usage(guest.cpu, guest.memory_bytes(), share, at);
     if guest.hugepages.is_some() {
-        usage.memory = format!("{}Ki", hugepages_overhead(guest) >> 10);
+        usage.memory = format!("{}Ki", guest.hugepages_overhead() >> 10);
     }
     vec![("compute".to_owned(), usage)]
 }
 
-/// Bytes that QEMU and libvirt use of a guest whose memory is hugepages: those are not part of a working set.
-pub fn hugepages_overhead(guest: &Guest) -> u64 {
-    (266_240 + hash(guest.seed, &["overhead"]) % 20_000) << 10
-}
-
-/// The cores and bytes that an ordinary pod has, about.
-const PLAIN: (u32, u64) = (1, 512 << 20);
-
 fn plain_usage(pod: &PlainPod, at: Millis) -> Usage {
-    pod.load.usage(PLAIN.0, PLAIN.1, Share::WHOLE, at)
-}
-
-/// Returns what an ordinary pod of this load uses.
-pub fn plain_amounts(load: &Load, at: Millis) -> Amounts {
-    load.amounts(PLAIN.0, PLAIN.1, at)
+    pod.load.usage(PLAIN_POD_SIZE.0, PLAIN_POD_SIZE.1, Share::WHOLE, at)
 }
 
 /// The figures of an `emptyDir` or projected volume: a few KiB on the node's own file system.

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    clock::{HOUR, MINUTE, Millis},
-    guest::{Guest, PodPhase, State},
+    clock::{MINUTE, Millis},
+    guest::{EVENT_TTL, Guest, PodPhase, State},
     node::Kubelet,
     rng::Rng,
     world::SimulatedCluster,
@@ -12,8 +12,6 @@ use super::{
 
 /// How long the pods of a finished migration remain.
 const LINGER: Millis = 5 * MINUTE;
-/// How long the API server keeps an Event.
-pub const EVENT_TTL: Millis = HOUR;
 /// One step in this many stops or starts a VM.
 const STEPS_PER_SWITCH: u64 = 4;
 

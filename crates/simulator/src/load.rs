@@ -6,7 +6,6 @@ use std::f64::consts::TAU;
 use super::{
     clock::{DAY, HOUR, MINUTE, Millis, SECOND},
     rng::{hash, mix, unit},
-    tenants::Share,
 };
 
 /// How the load of a guest varies over the day.
@@ -79,6 +78,17 @@ impl Amounts {
         self.cores += more.cores;
         self.bytes += more.bytes;
     }
+}
+
+/// The part that a guest gets of what it wants: `0.0..=1.0`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    pub cpu: f64,
+    pub memory: f64,
+}
+
+impl Share {
+    pub const WHOLE: Self = Self { cpu: 1.0, memory: 1.0 };
 }
 
 /// CPU and memory as Kubernetes quantities.

@@ -14,6 +14,9 @@ use super::{
 pub const KUBEVIRT_NAMESPACE: &str = "kubevirt";
 const VIRT_HANDLER: &str = "virt-handler";
 
+/// The cores and bytes that an ordinary pod has, about.
+pub const PLAIN_POD_SIZE: (u32, u64) = (1, 512 << 20);
+
 /// A node, and the state of its kubelet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -150,6 +153,11 @@ impl Crowd {
     fn is_by(&self, guest: &Guest) -> bool {
         (&self.by.0, &self.by.1) == (&guest.namespace, &guest.name)
     }
+}
+
+/// Returns what an ordinary pod of this load uses.
+pub fn plain_pod_amounts(load: &Load, at: Millis) -> Amounts {
+    load.amounts(PLAIN_POD_SIZE.0, PLAIN_POD_SIZE.1, at)
 }
 
 impl PlainPod {

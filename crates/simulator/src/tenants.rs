@@ -7,10 +7,9 @@ use parking_lot::Mutex;
 
 use super::{
     clock::{Millis, SECOND},
-    figures::{hugepages_overhead, plain_amounts},
     guest::{Guest, PodPhase},
-    load::{Amounts, Load},
-    node::{Node, PlainPod},
+    load::{Amounts, Load, Share},
+    node::{Node, PlainPod, plain_pod_amounts},
     objects::attachment,
 };
 
@@ -18,17 +17,6 @@ use super::{
 /// load changes. A node is asked once a minute, metrics-server every 15 seconds.
 const LATER: Millis = 90 * SECOND;
 const STEP: Millis = 15 * SECOND;
-
-/// The part that a guest gets of what it wants: `0.0..=1.0`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Share {
-    pub cpu: f64,
-    pub memory: f64,
-}
-
-impl Share {
-    pub const WHOLE: Self = Self { cpu: 1.0, memory: 1.0 };
-}
 
 /// What runs on one node.
 pub struct Tenants {
@@ -108,12 +96,12 @@ impl Tenants {
 
     fn demand(&self, at: Millis) -> Demand {
         let mut demand = Demand { first: self.node.own_use(), ..Demand::default() };
-        self.plain.iter().for_each(|load| demand.first.add(plain_amounts(load, at)));
+        self.plain.iter().for_each(|load| demand.first.add(plain_pod_amounts(load, at)));
         for (guest, index) in &self.launchers {
             let load = guest.load_of(&guest.launchers[*index]);
             let mut wanted = load.amounts(guest.cpu, guest.memory_bytes(), at);
             if guest.hugepages.is_some() {
-                demand.first.bytes += hugepages_overhead(guest) as f64;
+                demand.first.bytes += guest.hugepages_overhead() as f64;
                 wanted.bytes = 0.0;
             }
             if load.is_fixed(at) { demand.first.add(wanted) } else { demand.guests.add(wanted) }

@@ -4,12 +4,11 @@ use super::{Guest, Launcher, Migration, PodPhase, State, What};
 use crate::{
     clock::Millis,
     load::{self, Load},
+    rng::hash,
 };
 
 /// The number of past migrations whose objects remain: KubeVirt's `finalizedMigrationGarbageCollectionBuffer`.
 const PAST_MIGRATIONS: usize = 5;
-/// The reason of a failed migration.
-pub const FAILURE: &str = "Live migration stuck for 150 seconds and has been aborted";
 
 impl Guest {
     /// Starts it: a new VMI with one launcher. Pods of earlier starts remain.
@@ -173,6 +172,11 @@ impl Guest {
     /// The allocated memory in bytes; 0 if the quantity is invalid.
     pub fn memory_bytes(&self) -> u64 {
         load::bytes(&self.memory).unwrap_or(0)
+    }
+
+    /// Bytes that QEMU and libvirt use of a guest whose memory is hugepages: those are not part of a working set.
+    pub fn hugepages_overhead(&self) -> u64 {
+        (266_240 + hash(self.seed, &["overhead"]) % 20_000) << 10
     }
 
     /// The load of a launcher: its own if set, the guest's if it holds the guest, and otherwise next to

@@ -1,7 +1,9 @@
 //! A virtual machine in compact form. Every object that Kubernetes would keep for it is derived from this
 //! record.
 
+mod activity;
 mod builder;
+mod events;
 mod lifecycle;
 mod names;
 mod occurrence;
@@ -13,8 +15,7 @@ use super::{
     load::Load,
 };
 
-pub use lifecycle::FAILURE;
-pub use occurrence::{About, Occurrence, Reporter, What};
+pub use occurrence::{About, EVENT_TTL, MIGRATION_FAILURE, Occurrence, Reporter, What};
 
 /// A VM, and the Wukong that describes it if there is one.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,12 @@
 //! What has happened to a guest, as Events report it. Reasons and messages are those of KubeVirt 1.6 and of the
 //! kubelet and the scheduler of Kubernetes 1.34.
 
-use super::{Guest, lifecycle::FAILURE};
-use crate::{
-    clock::{Millis, SECOND},
-    rng::hash,
-};
+use crate::clock::{HOUR, Millis, SECOND};
+
+/// How long the API server keeps an Event.
+pub const EVENT_TTL: Millis = HOUR;
+/// The reason of a failed migration.
+pub const MIGRATION_FAILURE: &str = "Live migration stuck for 150 seconds and has been aborted";
 
 /// One thing that happened, perhaps several times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,150 +145,13 @@ impl What {
         )
     }
 
-    fn count(&self) -> (u32, Millis) {
+    /// How often it happens in a row, and the time between two of these.
+    pub fn count(&self) -> (u32, Millis) {
         match self {
             // Three failures in a row, ten seconds apart, are as many as a probe allows.
             Self::ProbeFailed(_) => (3, 10 * SECOND),
             Self::Unschedulable(_) => (36, 300 * SECOND),
             _ => (1, 0),
         }
-    }
-}
-
-impl Guest {
-    /// Records what happened at `at`, reported by a component on `node`. What happens repeatedly ends then.
-    pub fn occur(&mut self, what: What, node: &str, at: Millis) {
-        let (count, apart) = what.count();
-        let first = at - Millis::from(count - 1) * apart;
-        let (incarnation, node) = (self.incarnation, node.to_owned());
-        self.occurrences.push(Occurrence { what, incarnation, node, first, last: at, count });
-    }
-
-    pub fn has_occurrences_before(&self, at: Millis) -> bool {
-        self.occurrences.iter().any(|occurrence| occurrence.last < at)
-    }
-
-    pub fn forget_occurrences_before(&mut self, at: Millis) {
-        self.occurrences.retain(|occurrence| occurrence.last >= at);
-    }
-
-    /// The message of an Event.
-    pub fn message(&self, occurrence: &Occurrence) -> String {
-        match &occurrence.what {
-            What::InstanceCreated => {
-                format!(
-                    "Started the virtual machine by creating the new virtual machine instance {}",
-                    self.vm_name
-                )
-            }
-            What::InstanceDeleted => format!(
-                "Stopped the virtual machine by deleting the virtual machine instance {}",
-                self.instance_uid_of(occurrence.incarnation)
-            ),
-            What::PodCreated(pod) => format!("Created virtual machine pod {}", self.pod_name(*pod)),
-            What::PodScheduled(pod) => format!(
-                "Successfully assigned {}/{} to {}",
-                self.namespace,
-                self.pod_name(*pod),
-                occurrence.node
-            ),
-            What::Unschedulable(_) => {
-                "0/6 nodes are available: 6 Insufficient nvidia.com/gpu. preemption: 0/6 nodes are \
-                 available: 6 No preemption victims found for incoming pod."
-                    .to_owned()
-            }
-            What::Defined => "VirtualMachineInstance defined.".to_owned(),
-            What::Started => "VirtualMachineInstance started.".to_owned(),
-            What::ShuttingDown => "Signaled Graceful Shutdown".to_owned(),
-            What::ShutDown => "The VirtualMachineInstance was shut down.".to_owned(),
-            What::ProbeFailed(_) => self.probe_message(),
-            // A launcher's restartPolicy is Never; otherwise it would go on with "will be restarted".
-            What::Killed(_) => "Container compute failed liveness probe".to_owned(),
-            What::PausedByIoError(volume) => format!("VM Paused due to IO error at the volume: {volume}"),
-            _ => self.migration_message(occurrence),
-        }
-    }
-
-    fn migration_message(&self, occurrence: &Occurrence) -> String {
-        match &occurrence.what {
-            What::MigrationCreated(target) => format!("Created Migration {}", self.migration_name(*target)),
-            What::TargetPodCreated(target) => {
-                format!("Created migration target pod {}", self.pod_name(*target))
-            }
-            What::HandedOver(_) => {
-                "Migration target pod is ready for preparation by virt-handler.".to_owned()
-            }
-            What::TargetPrepared => "VirtualMachineInstance Migration Target Prepared.".to_owned(),
-            What::Migrating => "VirtualMachineInstance is migrating.".to_owned(),
-            What::Migrated(node) => format!("The VirtualMachineInstance migrated to node {node}."),
-            What::MigrationSucceeded(_) => "Source node reported migration succeeded".to_owned(),
-            What::MigrationFailed(target) => format!(
-                "VirtualMachineInstance migration uid {} failed. reason:{FAILURE}",
-                self.migration_uid(*target)
-            ),
-            _ => "source node reported migration failed".to_owned(),
-        }
-    }
-
-    fn probe_message(&self) -> String {
-        let ip = self.networks.first().map_or("10.128.0.2", |network| &network.ip_address);
-        format!(
-            "Liveness probe failed: Get \"http://{ip}:8080/healthz\": context deadline exceeded (Client.Timeout exceeded \
-             while awaiting headers)"
-        )
-    }
-
-    /// The name of the object that an Event is about.
-    pub fn name_of(&self, about: About) -> String {
-        match about {
-            About::Machine | About::Instance => self.vm_name.clone(),
-            About::Pod(serial) => self.pod_name(serial),
-            About::Migration(target) => self.migration_name(target),
-        }
-    }
-
-    /// The name of an Event: that of its object, and a number.
-    pub fn event_name(&self, occurrence: &Occurrence) -> String {
-        let about = occurrence.what.about();
-        let (incarnation, first) = (occurrence.incarnation.to_string(), occurrence.first.to_string());
-        let message = self.message(occurrence);
-        let number = hash(self.seed, &[occurrence.what.reason(), &message, &incarnation, &first]);
-        format!("{}.{number:016x}", self.name_of(about))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_probe_ends_one_instance_and_starts_another() {
-        let mut guest = Guest::new("a", "b").running_on("one", 0);
-        guest.fail_probe("two", 100_000);
-        assert_eq!((guest.incarnation, guest.started), (2, 100_000));
-        let told: Vec<_> =
-            guest.occurrences.iter().map(|found| (found.what.reason(), found.incarnation)).collect();
-        let reasons = |of: u32| {
-            told.iter().filter(|(_, in_)| *in_ == of).map(|(reason, _)| *reason).collect::<Vec<_>>()
-        };
-        assert_eq!(reasons(1)[5..], ["Unhealthy", "Killing", "ShuttingDown", "Stopped", "SuccessfulDelete"]);
-        assert_eq!(reasons(2)[4], "Started");
-        let probe = &guest.occurrences[5];
-        assert_eq!((probe.count, probe.first, probe.last), (3, 80_000, 100_000));
-    }
-
-    #[test]
-    fn events_of_one_guest_have_names_of_their_own() {
-        let mut guest = Guest::new("a", "b").running_on("one", 0);
-        (1..5).for_each(|n| {
-            guest.stop(n * 100_000);
-            guest.start("one", n * 100_000);
-        });
-        let names: std::collections::BTreeSet<_> =
-            guest.occurrences.iter().map(|occurrence| guest.event_name(occurrence)).collect();
-        assert_eq!(names.len(), guest.occurrences.len());
-        guest.forget_occurrences_before(400_000);
-        assert_eq!(guest.occurrences.len(), 8);
-        assert!(!guest.has_occurrences_before(400_000));
     }
 }

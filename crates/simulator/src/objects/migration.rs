@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::{Millis, SECOND, rfc3339},
-    guest::{FAILURE, Guest, Migration},
+    guest::{Guest, MIGRATION_FAILURE, Migration},
     resource::Resource,
 };
 
@@ -90,7 +90,7 @@ pub fn state(out: &mut String, guest: &Guest, migration: &Migration) {
         put!(out, r#","completed":true,"endTimestamp":"{}""#, rfc3339(ended));
         // The API server leaves out what is false.
         if migration.failed {
-            put!(out, r#","failed":true,"failureReason":"{FAILURE}""#);
+            put!(out, r#","failed":true,"failureReason":"{MIGRATION_FAILURE}""#);
         } else {
             put!(out, r#","targetNodeDomainReadyTimestamp":"{}""#, rfc3339(ended));
         }

@@ -1,6 +1,7 @@
 //! The objects in the store and their JSON. JSON is written on demand from compact records, because the pods
 //! and instances of 10,000 VMs take hundreds of megabytes as text.
 
+mod body;
 mod claim;
 mod event;
 mod filesystems;
@@ -23,16 +24,11 @@ mod summary;
 mod template;
 mod wukong;
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
-use super::{
-    guest::Guest,
-    node::{Node, PlainPod},
-    resource::{Api, Resource},
-};
+use super::resource::{Api, Resource};
 
+pub use body::{Body, Labels, Part};
 pub use filesystems::{FileSystem, filesystems, mounted_in};
 pub use guest::is_windows;
 pub use instancetype::instancetype;
@@ -41,38 +37,6 @@ pub use metrics::{PodSample, pod_metrics};
 pub use plain::attachment;
 pub use summary::{InterfaceBytes, NodePod, summary};
 pub(crate) use template::{Quoted, join, put};
-
-/// An object in the store.
-#[derive(Clone, Debug)]
-pub enum Body {
-    Guest(Part, Arc<Guest>),
-    Plain(Arc<PlainPod>),
-    Node(Arc<Node>),
-    Namespace(Arc<str>),
-    /// A test's own object, served exactly as it was written.
-    Raw(Arc<Value>),
-}
-
-/// One of the objects of a guest. The numbers are a launcher's serial and a disk's index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    Wukong,
-    Machine,
-    Instance,
-    Launcher(u32),
-    /// The pods that hold hotplugged disks; they are stored as plain pods.
-    Attachment,
-    Claim(usize),
-    PersistentVolume(usize),
-    LonghornVolume(usize),
-    /// By the serial number of the migration's target.
-    Migration(u32),
-    /// By the index of the occurrence.
-    Event(usize),
-}
-
-/// Label names and values of an object.
-pub type Labels = Vec<(String, String)>;
 
 /// Writes an object; `typed` says whether to include `kind` and `apiVersion`.
 pub fn render(out: &mut String, resource: Resource, body: &Body, revision: u64, typed: bool) {

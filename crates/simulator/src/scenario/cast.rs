@@ -1,11 +1,14 @@
 //! VMs that each show one state or feature, the most instructive ones first.
 
-use super::{Placement, SKEWED_NODE, stories};
+use super::{
+    placement::{Placement, SKEWED_NODE, on, vm},
+    stories,
+};
 use crate::{
     clock::{DAY, HOUR, MINUTE, Millis},
     guest::{Guest, Pause, State, What},
     hardware::{Backend, Bus, Disk, DiskMode, Network},
-    load::{Fill, Load, Profile},
+    load::{Fill, Profile},
 };
 
 pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
@@ -80,22 +83,6 @@ pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
         guest.launchers.iter_mut().filter(|pod| pod.created == 0).for_each(|pod| pod.created = created);
     }
     all
-}
-
-/// Returns a stopped VM with a root disk of 20Gi and a data disk.
-pub fn vm(ns: &str, name: &str, cpu: u32, memory: &str, image: &str, profile: Profile, share: f64) -> Guest {
-    let mut guest = Guest::new(ns, name).cpu(cpu).memory(memory);
-    guest.os_image = image.to_owned();
-    guest.load = Load::Curve { profile, seed: guest.seed, memory: share };
-    let mut root = Disk::new(name, "root", "20Gi");
-    root.image = format!("{image}.qcow2");
-    root.fill = Fill::Curve { seed: guest.seed, share: 0.15 + share / 3.0 };
-    guest.disks(vec![root])
-}
-
-pub fn on(placement: &Placement, index: usize, mut guest: Guest) -> Guest {
-    guest.start(placement.live(index), 0);
-    guest
 }
 
 fn down(placement: &Placement, mut guest: Guest) -> Guest {

@@ -1,6 +1,6 @@
 //! The bulk of the VMs: families of similar VMs, enough for ten thousand names.
 
-use super::Placement;
+use super::placement::{Placement, vm};
 use crate::{
     clock::{DAY, MINUTE, Millis},
     guest::{Guest, State},
@@ -84,7 +84,7 @@ fn member(
 ) -> Guest {
     let share = 0.25 + 0.6 * rng.unit();
     let (cpu, memory) = (*rng.pick(family.cpu), *rng.pick(family.memory));
-    let mut guest = super::cast::vm(namespace, name, cpu, memory, family.image, family.profile, share);
+    let mut guest = vm(namespace, name, cpu, memory, family.image, family.profile, share);
     guest.created = today - (1 + rng.below(400) as Millis) * DAY - rng.below(1_440) as Millis * MINUTE;
     if !family.data.is_empty() {
         let size = *rng.pick(family.data);

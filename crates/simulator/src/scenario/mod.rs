@@ -3,16 +3,17 @@
 
 mod cast;
 mod fleet;
+mod placement;
 mod stories;
 
 use super::{
-    clock::{DAY, HOUR, MINUTE, Millis},
-    guest::{Guest, PodPhase, State, What},
-    life::EVENT_TTL,
+    clock::{DAY, MINUTE, Millis},
+    guest::{EVENT_TTL, Guest},
     node::{Kubelet, Node, PlainPod},
     rng::{self, Rng},
     users::Viewer,
 };
+use placement::{Placement, SKEWED_NODE};
 
 /// The content of the cluster at its start.
 #[derive(Clone, Debug, Default)]
@@ -70,35 +71,6 @@ impl Scenario {
     }
 }
 
-/// The nodes on which guests can be placed.
-pub(super) struct Placement {
-    names: Vec<String>,
-    down: Vec<bool>,
-    now: Millis,
-}
-
-impl Placement {
-    /// Returns a node whose kubelet answers; the first node if there is none.
-    fn live(&self, index: usize) -> &str {
-        let count = self.names.len();
-        (0..count)
-            .map(|step| (index + step) % count)
-            .find(|index| !self.down[*index])
-            .map_or(&self.names[0], |index| &self.names[index])
-    }
-
-    /// Returns any node, including dead ones.
-    fn any(&self, index: usize) -> &str {
-        &self.names[index % self.names.len()]
-    }
-
-    /// Returns the first dead node, or the last node if none is dead.
-    fn dead(&self) -> &str {
-        let index = self.down.iter().position(|down| *down).unwrap_or(self.names.len() - 1);
-        &self.names[index]
-    }
-}
-
 fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
     let width = if count > 99 { 3 } else { 2 };
     (0..count)
@@ -131,8 +103,6 @@ fn dead(nodes: &[Node]) -> Vec<bool> {
     nodes.iter().map(|node| !node.is_ready()).collect()
 }
 
-/// The node whose clock is off, in a cluster of more than five nodes: it is 7 minutes behind.
-pub(super) const SKEWED_NODE: usize = 3;
 const SKEW: Millis = -7 * MINUTE;
 
 /// The pods that every cluster runs besides VMs.
@@ -169,29 +139,6 @@ fn daemons(nodes: &[Node], today: Millis) -> Vec<PlainPod> {
 }
 
 impl Guest {
-    /// Puts the VM into a state, with the pods that belong to it.
-    fn placed(mut self, state: State, placement: &Placement, index: usize) -> Self {
-        let started = placement.now - 3 * HOUR;
-        match state {
-            State::Running => self.start(placement.any(index), self.created),
-            State::Creating | State::Error => {
-                self.incarnation = 1;
-                self.started = if state == State::Error { started } else { placement.now };
-                let node = if state == State::Error { "" } else { placement.live(index) };
-                let pod = self.launch(node, PodPhase::Pending, self.started);
-                self.occur(What::InstanceCreated, "", self.started);
-                self.occur(What::PodCreated(pod), "", self.started);
-                match state {
-                    State::Error => self.occur(What::Unschedulable(pod), "", placement.now - MINUTE),
-                    _ => self.occur(What::PodScheduled(pod), node, self.started),
-                }
-            }
-            State::Pending | State::Stopped => {}
-        }
-        self.state = state;
-        self
-    }
-
     /// Sets the seeds from which this run's load curves and uids follow.
     fn finish(&mut self, index: u64, seed: u64) {
         use super::load::Fill;

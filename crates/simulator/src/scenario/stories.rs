@@ -1,9 +1,6 @@
 //! VMs that are slow, or that something has happened to, each for one cause that the dashboard must name.
 
-use super::{
-    Placement,
-    cast::{on, vm},
-};
+use super::placement::{Placement, on, vm};
 use crate::{
     activity::{Activity, Trouble},
     clock::{HOUR, MINUTE, Millis},

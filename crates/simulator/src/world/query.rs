@@ -10,12 +10,12 @@ use crate::{
     figures,
     guest::{Guest, Launcher, PodPhase, State},
     hardware::DiskMode,
-    load::Amounts,
+    load::{Amounts, Share},
     node::{Kubelet, Node, PlainPod},
     objects::{self, Body, NodePod, Part, PodSample},
     resource::Resource,
     store::Expired,
-    tenants::{Share, Tenants},
+    tenants::Tenants,
 };
 
 impl SimulatedCluster {
