@@ -7,9 +7,9 @@ use axum::{body::Body, http::Request, response::Response};
 use super::{
     faults::{Class, Fault, Faults},
     http::status,
+    kubevirt_version::KubevirtVersion,
     requests::Requests,
     serve::ResetSwitch,
-    virt_handler::KubevirtVersion,
     world::SimulatedCluster,
 };
 

@@ -16,6 +16,7 @@ mod figures;
 mod guest;
 mod hardware;
 mod http;
+mod kubevirt_version;
 mod life;
 mod load;
 mod node;
@@ -44,11 +45,11 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use connection::Connections;
-use serve::ServedSocket;
+use serve::{ServedSocket, bind};
 use tls::Identity;
 
 pub use activity::{Activity, Trouble};
@@ -59,6 +60,7 @@ pub use error::SimError;
 pub use faults::{Class, Fault, FaultId, Faults, Target};
 pub use guest::{Guest, Launcher, Migration, Occurrence, Pause, PodPhase, State, What};
 pub use hardware::{Backend, Bus, Disk, DiskMode, Network};
+pub use kubevirt_version::KubevirtVersion;
 pub use load::{Fill, Load, Profile, VolumeFigures};
 pub use node::{Crowd, Kubelet, Node, Owner, PlainPod};
 pub use requests::Requests;
@@ -68,7 +70,6 @@ pub use resource::{
 };
 pub use scenario::Scenario;
 pub use users::Viewer;
-pub use virt_handler::KubevirtVersion;
 pub use world::{Pace, SimulatedCluster};
 
 /// The content of the cluster and its behaviour.
@@ -168,10 +169,10 @@ struct OtherApis {
 /// Builds the cluster and serves it until the handle is dropped or shut down. Fails if a socket or
 /// certificate cannot be set up.
 pub async fn start(options: Options) -> Result<Handle, SimError> {
-    let (listener, address) = listen(options.listen).await?;
+    let (listener, address) = bind(options.listen).await?;
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let (prometheus_listener, prometheus) = listen(any_port).await?;
-    let (ceph_listener, dashboard) = listen(any_port).await?;
+    let (prometheus_listener, prometheus) = bind(any_port).await?;
+    let (ceph_listener, dashboard) = bind(any_port).await?;
     let tls = options.tls.then(|| Identity::of(&[address.ip().to_string()])).transpose()?;
     let (identity, authority) = tls.unzip();
 
@@ -228,13 +229,6 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     });
     let other_apis = OtherApis { prometheus, dashboard, ceph, kubelets };
     Ok(Handle { address, authority, other_apis, world, faults, connections, requests, stop, server })
-}
-
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
-    let unbound = |source| SimError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(unbound)?;
-    let bound = listener.local_addr().map_err(unbound)?;
-    Ok((listener, bound))
 }
 
 impl Handle {

@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     connection::{self, ConnectionFault, PeerConnections},
+    error::SimError,
     tls::Identity,
 };
 
@@ -34,6 +35,14 @@ pub struct ServedSocket {
     /// `None` serves plain HTTP.
     pub identity: Option<Identity>,
     pub connections: PeerConnections,
+}
+
+/// Listens at an address. Returns the socket and the address that it got.
+pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
+    let unbound = |source| SimError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(unbound)?;
+    let bound = listener.local_addr().map_err(unbound)?;
+    Ok((listener, bound))
 }
 
 /// Once triggered, the next write resets the connection.

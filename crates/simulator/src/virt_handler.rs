@@ -4,7 +4,7 @@
 mod families;
 mod metrics;
 mod migrations;
-mod version;
+mod sampled;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -19,16 +19,15 @@ use super::{
     cluster::Cluster,
     error::SimError,
     faults::Class,
-    listen as bind,
     node::{KUBEVIRT_NAMESPACE, Node, PlainPod},
     resource::Resource,
+    serve::bind,
     served_node::ServedNode,
     tls::Identity,
 };
 
 pub use families::{FAMILIES, Family};
-pub use metrics::Sampled;
-pub use version::KubevirtVersion;
+pub use sampled::Sampled;
 
 /// The listeners of all virt-handlers, and their certificate.
 pub struct Handlers {

@@ -1,6 +1,6 @@
 //! The families of one guest, as KubeVirt 1.6 names them (`pkg/monitoring/metrics/virt-handler/domainstats`).
 
-use super::metrics::{Sampled, Value};
+use super::sampled::{Sampled, Value};
 
 /// A family: its name without the prefix, its type, and how its series follow from a guest.
 pub type Family = (&'static str, &'static str, fn(&Sampled, &mut Vec<Value>));

@@ -6,11 +6,11 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::version::KubevirtVersion;
 use crate::{
     activity::seconds,
     clock::{Millis, SECOND},
     guest::{Guest, Migration},
+    kubevirt_version::KubevirtVersion,
 };
 
 /// The time between two answers, and how many are kept.
