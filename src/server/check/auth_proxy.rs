@@ -18,7 +18,7 @@ pub async fn ask(proxy: &AuthProxy) -> Vec<Check> {
             let check = format!("the proxy proves itself by a client certificate for {}", config.name);
             let detail =
                 format!("then it names people in {} and {}", config.user_header, config.groups_header);
-            line(check, Verdict::Ok, detail, "")
+            Check::new(SIGN_IN, check, Verdict::Ok, detail, "")
         }),
         // A proxy with assertions has what verifies them.
         _ => return Vec::new(),
@@ -32,7 +32,7 @@ async fn of_client_ca(config: &ClientCertificateConfig) -> Option<Check> {
     let read = spawn_blocking(move || check_client_ca(&path).map_err(|error| error.to_string())).await;
     let detail = read.unwrap_or_else(|error| Err(error.to_string())).err()?;
     let fix = "Mount the certificate of the authority that issues the proxy's client certificate";
-    Some(line("--proxy-client-ca can be used".to_owned(), Verdict::Missing, detail, fix))
+    Some(Check::new(SIGN_IN, "--proxy-client-ca can be used", Verdict::Missing, detail, fix))
 }
 
 async fn of_keys(config: &AssertionConfig, assertions: &AssertionSource) -> Check {
@@ -40,31 +40,28 @@ async fn of_keys(config: &AssertionConfig, assertions: &AssertionSource) -> Chec
     let check = format!("the keys of {issuer} can be fetched");
     let fix = format!("Open {} from where the dashboard runs", assertions.url());
     match assertions.count_keys().await {
-        Ok(0) => line(check, Verdict::Missing, "it publishes no key that can be used".to_owned(), &fix),
+        Ok(0) => Check::new(SIGN_IN, check, Verdict::Missing, "it publishes no key that can be used", &fix),
         Ok(keys) => {
             let detail = format!(
                 "keys: {keys}. Whether {header} brings assertions for {audience} shows with the first request"
             );
-            line(check, Verdict::Ok, detail, "")
+            Check::new(SIGN_IN, check, Verdict::Ok, detail, "")
         }
-        Err(fault) => line(check, Verdict::Missing, fault.message().english(), &fix),
+        Err(fault) => Check::new(SIGN_IN, check, Verdict::Missing, fault.message().english(), &fix),
     }
 }
 
 fn of_sign_out(proxy: &AuthProxy) -> Check {
     match proxy.sign_out() {
-        Some((url, _)) => line(format!("people sign out at {url}"), Verdict::Ok, String::new(), ""),
-        None => line(
-            "people can sign out".to_owned(),
+        Some((url, _)) => Check::new(SIGN_IN, format!("people sign out at {url}"), Verdict::Ok, "", ""),
+        None => Check::new(
+            SIGN_IN,
+            "people can sign out",
             Verdict::Warning,
-            "not from the dashboard".to_owned(),
+            "not from the dashboard",
             "Set --proxy-sign-out-url",
         ),
     }
-}
-
-fn line(check: String, verdict: Verdict, detail: String, fix: &str) -> Check {
-    Check { category: SIGN_IN, check, verdict, detail, fix: fix.to_owned() }
 }
 
 #[cfg(test)]

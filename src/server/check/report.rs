@@ -41,6 +41,19 @@ pub struct Check {
     pub fix: String,
 }
 
+impl Check {
+    /// Makes a line of the report.
+    pub fn new(
+        category: &'static str,
+        check: impl Into<String>,
+        verdict: Verdict,
+        detail: impl Into<String>,
+        fix: &str,
+    ) -> Self {
+        Self { category, check: check.into(), verdict, detail: detail.into(), fix: fix.to_owned() }
+    }
+}
+
 /// All checks, and whether nothing is missing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {

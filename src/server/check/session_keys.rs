@@ -22,25 +22,21 @@ async fn check(config: &SignInConfig) -> Check {
     let fix = format!("{KEY_COMMAND} makes a key. Mount a Secret with it, and set --session-key-file");
     let Some(path) = &config.session_key_file else {
         let detail = "--session-key-file is not set: people sign in again after each restart";
-        return line(check, Verdict::Warning, detail, &fix);
+        return Check::new(SIGN_IN, check, Verdict::Warning, detail, &fix);
     };
     match SessionKeys::read(path).await {
-        Ok(Some(_)) => line(check, Verdict::Ok, "", ""),
+        Ok(Some(_)) => Check::new(SIGN_IN, check, Verdict::Ok, "", ""),
         Ok(None) => {
             let detail = format!("there is no file {}: sessions end with the process", path.display());
-            line(check, Verdict::Warning, &detail, &fix)
+            Check::new(SIGN_IN, check, Verdict::Warning, detail, &fix)
         }
-        Err(error) => line("--session-key-file can be used", Verdict::Missing, &format!("{error:#}"), &fix),
-    }
-}
-
-fn line(check: &str, verdict: Verdict, detail: &str, fix: &str) -> Check {
-    Check {
-        category: SIGN_IN,
-        check: check.to_owned(),
-        verdict,
-        detail: detail.to_owned(),
-        fix: fix.to_owned(),
+        Err(error) => Check::new(
+            SIGN_IN,
+            "--session-key-file can be used",
+            Verdict::Missing,
+            format!("{error:#}"),
+            &fix,
+        ),
     }
 }
 

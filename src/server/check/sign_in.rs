@@ -88,11 +88,11 @@ async fn of_clock(oidc: &Oidc) -> Option<Check> {
 }
 
 fn fine(check: String) -> Check {
-    Check { category: SIGN_IN, check, verdict: Verdict::Ok, detail: String::new(), fix: String::new() }
+    Check::new(SIGN_IN, check, Verdict::Ok, "", "")
 }
 
 fn missing(check: String, detail: String, fix: &str) -> Check {
-    Check { category: SIGN_IN, check, verdict: Verdict::Missing, detail, fix: fix.to_owned() }
+    Check::new(SIGN_IN, check, Verdict::Missing, detail, fix)
 }
 
 #[cfg(test)]

@@ -31,15 +31,21 @@ fn checks(pair: Result<KeyPair, String>, public_url: Option<&PublicUrl>, now: Ti
     let pair = match pair {
         Ok(pair) => pair,
         Err(detail) => {
-            return vec![line("--tls-cert and --tls-key can be used", Verdict::Missing, detail, "")];
+            return vec![Check::new(
+                TLS,
+                "--tls-cert and --tls-key can be used",
+                Verdict::Missing,
+                detail,
+                "",
+            )];
         }
     };
     let mut checks = vec![dates(&pair, now)];
     if let Some(host) = public_url.map(PublicUrl::host) {
         let check = format!("the certificate names {host}");
         checks.push(match pair.names(host) {
-            true => line(check, Verdict::Ok, "", ""),
-            false => line(check, Verdict::Warning, "it does not", NAMES),
+            true => Check::new(TLS, check, Verdict::Ok, "", ""),
+            false => Check::new(TLS, check, Verdict::Warning, "it does not", NAMES),
         });
     }
     checks
@@ -49,20 +55,22 @@ fn dates(pair: &KeyPair, now: Timestamp) -> Check {
     let (from, until) = (pair.validity.from, pair.validity.until);
     let valid = format!("the certificate is valid until {until}");
     match Stage::at(now, &pair.validity) {
-        Stage::Valid => line(valid, Verdict::Ok, "", ""),
-        Stage::EndsSoon => line(valid, Verdict::Warning, "that is less than a week", RENEW),
+        Stage::Valid => Check::new(TLS, valid, Verdict::Ok, "", ""),
+        Stage::EndsSoon => Check::new(TLS, valid, Verdict::Warning, "that is less than a week", RENEW),
         Stage::Ended => {
-            line(valid, Verdict::Missing, "it has expired: browsers and programs refuse it", RENEW)
+            Check::new(TLS, valid, Verdict::Missing, "it has expired: browsers and programs refuse it", RENEW)
         }
         Stage::NotYet => {
             let check = format!("the certificate is valid from {from}");
-            line(check, Verdict::Missing, "it is not valid yet: browsers and programs refuse it", RENEW)
+            Check::new(
+                TLS,
+                check,
+                Verdict::Missing,
+                "it is not valid yet: browsers and programs refuse it",
+                RENEW,
+            )
         }
     }
-}
-
-fn line(check: impl Into<String>, verdict: Verdict, detail: impl Into<String>, fix: &str) -> Check {
-    Check { category: TLS, check: check.into(), verdict, detail: detail.into(), fix: fix.to_owned() }
 }
 
 #[cfg(test)]
