@@ -51,29 +51,29 @@ pub fn page_of_node() -> AnyView {
     let name = move || params.with(|params| params.get("name")).unwrap_or_default();
     let valid_name = move || Some(name()).filter(|name| check_node(name).is_ok());
     let feed = Feed::<NodeView>::follow(valid_name);
-    let shown = Memo::new(move |_| {
+    let state = Memo::new(move |_| {
         if valid_name().is_none() {
-            return Shown::NoNode;
+            return PageState::NotFound;
         }
         let found = feed.draw(|view| view.node.as_ref().map(|node| node.group.name == name()));
         match found {
-            Some(Some(true)) => Shown::Node,
-            Some(None) => Shown::NoNode,
-            _ => Shown::Loading,
+            Some(Some(true)) => PageState::Node,
+            Some(None) => PageState::NotFound,
+            _ => PageState::Loading,
         }
     });
-    match (top.get_untracked(), shown.get_untracked()) {
+    match (top.get_untracked(), state.get_untracked()) {
         (Err(_), _) => respond_with(400),
-        (_, Shown::NoNode) => respond_with(404),
+        (_, PageState::NotFound) => respond_with(404),
         _ => {}
     }
     ready(view! {
         {title(move || t!(groups.title, name = name()))}
-        {move || match (top.get(), shown.get()) {
+        {move || match (top.get(), state.get()) {
             (Err(bad), _) => EitherOf4::A(bad_query(bad)),
-            (Ok(top), Shown::Node) => EitherOf4::B(page(feed, top)),
-            (_, Shown::NoNode) => EitherOf4::C(no_node(name())),
-            (_, Shown::Loading) => EitherOf4::D(loading(feed.connection.failed)),
+            (Ok(top), PageState::Node) => EitherOf4::B(page(feed, top)),
+            (_, PageState::NotFound) => EitherOf4::C(no_node(name())),
+            (_, PageState::Loading) => EitherOf4::D(loading(feed.connection.failed)),
         }}
     })
     .into_any()
@@ -81,9 +81,9 @@ pub fn page_of_node() -> AnyView {
 
 /// Which variant of the page is shown. The page is rebuilt only when this changes.
 #[derive(Clone, Copy, PartialEq)]
-enum Shown {
+enum PageState {
     Node,
-    NoNode,
+    NotFound,
     Loading,
 }
 
@@ -140,11 +140,11 @@ fn head(group: &Group) -> impl IntoView + use<> {
 }
 
 fn verdict(node: &NodeReport, frame: &Frame) -> impl IntoView + use<> {
-    let calm = node.problems.is_empty().then(|| Calm::of(node, frame));
-    let (class, drawing, word) = match (node.level, &calm) {
+    let without_problems = node.problems.is_empty().then(|| VerdictWithoutProblems::of(node, frame));
+    let (class, drawing, word) = match (node.level, &without_problems) {
         (Level::Critical, _) => ("verdict crit", Icon::Error, t!(vm.critical)),
         (Level::High, _) => ("verdict warn", Icon::Warn, t!(vm.warning)),
-        (Level::Normal, Some(Calm::Fine)) => ("verdict healthy", Icon::Healthy, ""),
+        (Level::Normal, Some(VerdictWithoutProblems::Healthy)) => ("verdict healthy", Icon::Healthy, ""),
         (Level::Normal, _) => ("verdict", Icon::Nothing, ""),
     };
     let problems: Vec<_> = node.problems.iter().map(problem).collect();
@@ -152,11 +152,11 @@ fn verdict(node: &NodeReport, frame: &Frame) -> impl IntoView + use<> {
         <section class=class aria-label=t!(vm.verdict)>
             {icon(drawing)} <span class="vh">{word}</span>
             <div>
-                {calm
-                    .map(|calm| {
+                {without_problems
+                    .map(|verdict| {
                         view! {
                             <p>
-                                <b>{calm.text()}</b>
+                                <b>{verdict.text()}</b>
                             </p>
                         }
                     })} {problems} {findings(node)}
@@ -167,33 +167,33 @@ fn verdict(node: &NodeReport, frame: &Frame) -> impl IntoView + use<> {
 
 /// What is said of a node without a known problem.
 #[derive(Clone, Copy, PartialEq)]
-enum Calm {
-    Fine,
+enum VerdictWithoutProblems {
+    Healthy,
     /// It is ready, but what is used of it is not known, or an old figure.
     Unmeasured,
     /// Its own object is not known.
-    Unread,
+    UnknownObject,
     /// The viewer may not see its object.
-    NameOnly,
+    HiddenObject,
 }
 
-impl Calm {
+impl VerdictWithoutProblems {
     fn of(node: &NodeReport, frame: &Frame) -> Self {
         let Some(object) = &node.group.node else {
-            return if frame.nodes { Self::Unread } else { Self::NameOnly };
+            return if frame.nodes { Self::UnknownObject } else { Self::HiddenObject };
         };
         let is_fresh = |NodeUse { cpu, memory }: &NodeUse| {
             [cpu, memory].into_iter().all(|figure| figure.sample().is_some_and(|sample| !sample.stale))
         };
-        if object.used.as_deref().is_some_and(is_fresh) { Self::Fine } else { Self::Unmeasured }
+        if object.used.as_deref().is_some_and(is_fresh) { Self::Healthy } else { Self::Unmeasured }
     }
 
     fn text(self) -> &'static str {
         match self {
-            Self::Fine => t!(node.calm),
+            Self::Healthy => t!(node.calm),
             Self::Unmeasured => t!(node.calm_unmeasured),
-            Self::Unread => t!(node.calm_unread),
-            Self::NameOnly => t!(node.calm_name_only),
+            Self::UnknownObject => t!(node.calm_unread),
+            Self::HiddenObject => t!(node.calm_name_only),
         }
     }
 }
