@@ -26,7 +26,7 @@ use super::{
     cluster::{Caller, Cluster, apply_faults},
     faults::{Class, Fault},
 };
-use path::Ask;
+use path::ApiRequest;
 use query::ListQuery;
 use watch::WatchFaults;
 
@@ -39,9 +39,9 @@ pub fn router(cluster: Arc<Cluster>) -> Router {
 
 async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> Response {
     let path = request.uri().path().to_owned();
-    let ask = path::parse(&path);
-    let query = ListQuery::parse(request.uri(), ask.resource());
-    let class = classify(&ask, query.as_ref().is_ok_and(|query| query.watch));
+    let api_request = path::parse(&path);
+    let query = ListQuery::parse(request.uri(), api_request.resource());
+    let class = classify(&api_request, query.as_ref().is_ok_and(|query| query.watch));
     let faults = match apply_faults(&cluster, &class, Caller::of(&request)).await {
         Ok(faults) => faults,
         Err(answer) => return answer.response(|code, retry_after| injected(code, retry_after, &class)),
@@ -50,7 +50,7 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
     let (dropped, silent, gone) = (has(&Fault::Drop), has(&Fault::Silence), has(&Fault::Gone));
     let watch_faults = WatchFaults { dropped, silent, gone };
     let response = match query {
-        Ok(query) => dispatch(&cluster, &ask, query, request, &path, watch_faults).await,
+        Ok(query) => dispatch(&cluster, &api_request, query, request, &path, watch_faults).await,
         Err(refusal) => *refusal,
     };
     corrupt::corrupt_body(response, &faults).await
@@ -58,16 +58,16 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
 
 async fn dispatch(
     cluster: &Arc<Cluster>,
-    ask: &Ask<'_>,
+    api_request: &ApiRequest<'_>,
     query: ListQuery,
     request: Request<Body>,
     path: &str,
     watch_faults: WatchFaults,
 ) -> Response {
-    if !cluster.world.is_installed(ask.group()) || *ask == Ask::Unknown {
+    if !cluster.world.is_installed(api_request.group()) || *api_request == ApiRequest::Unknown {
         return status::no_such_path();
     }
-    if let Ask::Review(kind) = *ask
+    if let ApiRequest::Review(kind) = *api_request
         && request.method() == Method::POST
     {
         let body = to_bytes(request.into_body(), BODY_LIMIT).await.unwrap_or_default();
@@ -76,40 +76,46 @@ async fn dispatch(
     if request.method() != Method::GET {
         return status::method_not_allowed();
     }
-    match *ask {
-        Ask::Version => discovery::version(),
-        Ask::Health => status::text("ok"),
-        Ask::CoreVersions => discovery::core_versions(),
-        Ask::Groups => discovery::groups(&cluster.world),
-        Ask::Group(name) => discovery::group(name),
-        Ask::Resources { group, version } => discovery::resources(group, version),
-        Ask::Objects { resource, namespace } if query.watch => {
+    match *api_request {
+        ApiRequest::Version => discovery::version(),
+        ApiRequest::Health => status::text("ok"),
+        ApiRequest::CoreVersions => discovery::core_versions(),
+        ApiRequest::Groups => discovery::groups(&cluster.world),
+        ApiRequest::Group(name) => discovery::group(name),
+        ApiRequest::Resources { group, version } => discovery::resources(group, version),
+        ApiRequest::Objects { resource, namespace } if query.watch => {
             watch::watch(cluster, resource, namespace, query, path, watch_faults)
         }
-        Ask::Objects { resource, namespace } => list::list(&cluster.world, resource, namespace, &query),
-        Ask::Object { resource, namespace, name } => list::get(&cluster.world, resource, namespace, name),
-        Ask::PodMetrics { .. } if query.watch => status::method_not_allowed(),
-        Ask::PodMetrics { namespace } => polls::metrics(cluster, namespace, &query),
-        Ask::OnePodMetrics { namespace, name } => polls::one_metrics(cluster, namespace, name),
-        Ask::Summary { node } => polls::summary(cluster, node).await,
-        Ask::Filesystems { namespace, name } => polls::filesystems(cluster, namespace, name).await,
-        Ask::Review(_) | Ask::Unknown => status::method_not_allowed(),
+        ApiRequest::Objects { resource, namespace } => {
+            list::list(&cluster.world, resource, namespace, &query)
+        }
+        ApiRequest::Object { resource, namespace, name } => {
+            list::get(&cluster.world, resource, namespace, name)
+        }
+        ApiRequest::PodMetrics { .. } if query.watch => status::method_not_allowed(),
+        ApiRequest::PodMetrics { namespace } => polls::metrics(cluster, namespace, &query),
+        ApiRequest::OnePodMetrics { namespace, name } => polls::one_metrics(cluster, namespace, name),
+        ApiRequest::Summary { node } => polls::summary(cluster, node).await,
+        ApiRequest::Filesystems { namespace, name } => polls::filesystems(cluster, namespace, name).await,
+        ApiRequest::Review(_) | ApiRequest::Unknown => status::method_not_allowed(),
     }
 }
 
-fn classify(ask: &Ask<'_>, watch: bool) -> Class {
-    match ask {
-        Ask::Objects { resource, .. } if watch => Class::Watch(*resource),
-        Ask::Objects { resource, .. } => Class::List(*resource),
-        Ask::Object { resource, .. } => Class::Get(*resource),
-        Ask::PodMetrics { .. } | Ask::OnePodMetrics { .. } => Class::Metrics,
-        Ask::Summary { node } => Class::Summary((*node).to_owned()),
-        Ask::Filesystems { .. } => Class::Filesystems,
-        Ask::Review(_) => Class::Review,
-        Ask::Version | Ask::CoreVersions | Ask::Groups | Ask::Group(_) | Ask::Resources { .. } => {
-            Class::Discovery
-        }
-        Ask::Health | Ask::Unknown => Class::Other,
+fn classify(api_request: &ApiRequest<'_>, watch: bool) -> Class {
+    match api_request {
+        ApiRequest::Objects { resource, .. } if watch => Class::Watch(*resource),
+        ApiRequest::Objects { resource, .. } => Class::List(*resource),
+        ApiRequest::Object { resource, .. } => Class::Get(*resource),
+        ApiRequest::PodMetrics { .. } | ApiRequest::OnePodMetrics { .. } => Class::Metrics,
+        ApiRequest::Summary { node } => Class::Summary((*node).to_owned()),
+        ApiRequest::Filesystems { .. } => Class::Filesystems,
+        ApiRequest::Review(_) => Class::Review,
+        ApiRequest::Version
+        | ApiRequest::CoreVersions
+        | ApiRequest::Groups
+        | ApiRequest::Group(_)
+        | ApiRequest::Resources { .. } => Class::Discovery,
+        ApiRequest::Health | ApiRequest::Unknown => Class::Other,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::resource::{METRICS_GROUP, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP, 
 
 /// What a request path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask<'a> {
+pub enum ApiRequest<'a> {
     Version,
     Health,
     CoreVersions,
@@ -52,66 +52,66 @@ pub enum Review {
     Token,
 }
 
-pub fn parse(path: &str) -> Ask<'_> {
+pub fn parse(path: &str) -> ApiRequest<'_> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
-        ["version"] => Ask::Version,
-        ["healthz" | "livez" | "readyz", ..] => Ask::Health,
-        ["api"] => Ask::CoreVersions,
-        ["apis"] => Ask::Groups,
-        ["apis", group] => Ask::Group(group),
-        ["api", version] => Ask::Resources { group: "", version },
-        ["api", "v1", "nodes", node, "proxy", "stats", "summary"] => Ask::Summary { node },
+        ["version"] => ApiRequest::Version,
+        ["healthz" | "livez" | "readyz", ..] => ApiRequest::Health,
+        ["api"] => ApiRequest::CoreVersions,
+        ["apis"] => ApiRequest::Groups,
+        ["apis", group] => ApiRequest::Group(group),
+        ["api", version] => ApiRequest::Resources { group: "", version },
+        ["api", "v1", "nodes", node, "proxy", "stats", "summary"] => ApiRequest::Summary { node },
         ["api", version, rest @ ..] => objects("", version, rest),
-        ["apis", group, version] => Ask::Resources { group, version },
-        ["apis", REVIEW_GROUP, "v1", "selfsubjectaccessreviews"] => Ask::Review(Review::OwnAccess),
-        ["apis", REVIEW_GROUP, "v1", "subjectaccessreviews"] => Ask::Review(Review::Access),
-        ["apis", TOKEN_GROUP, "v1", "tokenreviews"] => Ask::Review(Review::Token),
+        ["apis", group, version] => ApiRequest::Resources { group, version },
+        ["apis", REVIEW_GROUP, "v1", "selfsubjectaccessreviews"] => ApiRequest::Review(Review::OwnAccess),
+        ["apis", REVIEW_GROUP, "v1", "subjectaccessreviews"] => ApiRequest::Review(Review::Access),
+        ["apis", TOKEN_GROUP, "v1", "tokenreviews"] => ApiRequest::Review(Review::Token),
         ["apis", METRICS_GROUP, "v1beta1", rest @ ..] => pod_metrics(rest),
         ["apis", SUBRESOURCE_GROUP, "v1", rest @ ..] => subresource(rest),
         ["apis", group, version, rest @ ..] => objects(group, version, rest),
-        _ => Ask::Unknown,
+        _ => ApiRequest::Unknown,
     }
 }
 
-fn objects<'a>(group: &str, version: &str, rest: &[&'a str]) -> Ask<'a> {
+fn objects<'a>(group: &str, version: &str, rest: &[&'a str]) -> ApiRequest<'a> {
     let find = |plural: &str| Resource::find(group, version, plural);
     let in_namespace = |plural: &str| find(plural).filter(|resource| resource.api().namespaced);
     let found = match *rest {
         ["namespaces", namespace, plural] => {
-            in_namespace(plural).map(|resource| Ask::Objects { resource, namespace: Some(namespace) })
+            in_namespace(plural).map(|resource| ApiRequest::Objects { resource, namespace: Some(namespace) })
         }
         ["namespaces", namespace, plural, name] => {
-            in_namespace(plural).map(|resource| Ask::Object { resource, namespace, name })
+            in_namespace(plural).map(|resource| ApiRequest::Object { resource, namespace, name })
         }
-        [plural] => find(plural).map(|resource| Ask::Objects { resource, namespace: None }),
+        [plural] => find(plural).map(|resource| ApiRequest::Objects { resource, namespace: None }),
         [plural, name] => find(plural)
             .filter(|resource| !resource.api().namespaced)
-            .map(|resource| Ask::Object { resource, namespace: "", name }),
+            .map(|resource| ApiRequest::Object { resource, namespace: "", name }),
         _ => None,
     };
-    found.unwrap_or(Ask::Unknown)
+    found.unwrap_or(ApiRequest::Unknown)
 }
 
-fn pod_metrics<'a>(rest: &[&'a str]) -> Ask<'a> {
+fn pod_metrics<'a>(rest: &[&'a str]) -> ApiRequest<'a> {
     match *rest {
-        ["pods"] => Ask::PodMetrics { namespace: None },
-        ["namespaces", namespace, "pods"] => Ask::PodMetrics { namespace: Some(namespace) },
-        ["namespaces", namespace, "pods", name] => Ask::OnePodMetrics { namespace, name },
-        _ => Ask::Unknown,
+        ["pods"] => ApiRequest::PodMetrics { namespace: None },
+        ["namespaces", namespace, "pods"] => ApiRequest::PodMetrics { namespace: Some(namespace) },
+        ["namespaces", namespace, "pods", name] => ApiRequest::OnePodMetrics { namespace, name },
+        _ => ApiRequest::Unknown,
     }
 }
 
-fn subresource<'a>(rest: &[&'a str]) -> Ask<'a> {
+fn subresource<'a>(rest: &[&'a str]) -> ApiRequest<'a> {
     match *rest {
         ["namespaces", namespace, "virtualmachineinstances", name, "filesystemlist"] => {
-            Ask::Filesystems { namespace, name }
+            ApiRequest::Filesystems { namespace, name }
         }
-        _ => Ask::Unknown,
+        _ => ApiRequest::Unknown,
     }
 }
 
-impl Ask<'_> {
+impl ApiRequest<'_> {
     /// The resource whose objects are asked for.
     pub fn resource(&self) -> Option<Resource> {
         match self {
@@ -140,38 +140,41 @@ mod tests {
     fn paths_of_the_api_are_understood() {
         let pods = Resource::Pods;
         for (path, want) in [
-            ("/version", Ask::Version),
-            ("/api/v1", Ask::Resources { group: "", version: "v1" }),
-            ("/api/v1/pods", Ask::Objects { resource: pods, namespace: None }),
-            ("/api/v1/namespaces/a/pods", Ask::Objects { resource: pods, namespace: Some("a") }),
-            ("/api/v1/namespaces/a/pods/b", Ask::Object { resource: pods, namespace: "a", name: "b" }),
-            ("/api/v1/namespaces", Ask::Objects { resource: Resource::Namespaces, namespace: None }),
+            ("/version", ApiRequest::Version),
+            ("/api/v1", ApiRequest::Resources { group: "", version: "v1" }),
+            ("/api/v1/pods", ApiRequest::Objects { resource: pods, namespace: None }),
+            ("/api/v1/namespaces/a/pods", ApiRequest::Objects { resource: pods, namespace: Some("a") }),
+            ("/api/v1/namespaces/a/pods/b", ApiRequest::Object { resource: pods, namespace: "a", name: "b" }),
+            ("/api/v1/namespaces", ApiRequest::Objects { resource: Resource::Namespaces, namespace: None }),
             (
                 "/api/v1/namespaces/a",
-                Ask::Object { resource: Resource::Namespaces, namespace: "", name: "a" },
+                ApiRequest::Object { resource: Resource::Namespaces, namespace: "", name: "a" },
             ),
-            ("/api/v1/nodes/n/proxy/stats/summary", Ask::Summary { node: "n" }),
+            ("/api/v1/nodes/n/proxy/stats/summary", ApiRequest::Summary { node: "n" }),
             (
                 "/apis/kubevirt.io/v1/virtualmachines",
-                Ask::Objects { resource: Resource::VirtualMachines, namespace: None },
+                ApiRequest::Objects { resource: Resource::VirtualMachines, namespace: None },
             ),
-            ("/apis/metrics.k8s.io/v1beta1/namespaces/a/pods", Ask::PodMetrics { namespace: Some("a") }),
+            (
+                "/apis/metrics.k8s.io/v1beta1/namespaces/a/pods",
+                ApiRequest::PodMetrics { namespace: Some("a") },
+            ),
             (
                 "/apis/subresources.kubevirt.io/v1/namespaces/a/virtualmachineinstances/b/filesystemlist",
-                Ask::Filesystems { namespace: "a", name: "b" },
+                ApiRequest::Filesystems { namespace: "a", name: "b" },
             ),
             (
                 "/apis/subresources.kubevirt.io/v1/namespaces/a/virtualmachineinstances/b/console",
-                Ask::Unknown,
+                ApiRequest::Unknown,
             ),
             (
                 "/apis/longhorn.io/v1beta2/volumes",
-                Ask::Objects { resource: Resource::LonghornVolumes, namespace: None },
+                ApiRequest::Objects { resource: Resource::LonghornVolumes, namespace: None },
             ),
-            ("/api/v1/namespaces/a/persistentvolumes", Ask::Unknown),
-            ("/api/v1/secrets", Ask::Unknown),
-            ("/api/v1/namespaces/a/nodes", Ask::Unknown),
-            ("/", Ask::Unknown),
+            ("/api/v1/namespaces/a/persistentvolumes", ApiRequest::Unknown),
+            ("/api/v1/secrets", ApiRequest::Unknown),
+            ("/api/v1/namespaces/a/nodes", ApiRequest::Unknown),
+            ("/", ApiRequest::Unknown),
         ] {
             assert_eq!(parse(path), want, "{path}");
         }

@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{
-    path::{Ask, Review, parse},
+    path::{ApiRequest, Review, parse},
     status,
 };
 use crate::{
@@ -106,11 +106,11 @@ fn version(group: &str, plural: &str) -> &'static str {
     found.into_iter().find(|api| api.group == group && api.plural == plural).map_or("v1", |api| api.version)
 }
 
-fn class_of(ask: &Ask<'_>, watch: bool) -> Option<Class> {
-    match ask {
-        Ask::Objects { resource, .. } if watch => Some(Class::Watch(*resource)),
-        Ask::Objects { resource, .. } => Some(Class::List(*resource)),
-        Ask::PodMetrics { .. } => Some(Class::Metrics),
+fn class_of(api_request: &ApiRequest<'_>, watch: bool) -> Option<Class> {
+    match api_request {
+        ApiRequest::Objects { resource, .. } if watch => Some(Class::Watch(*resource)),
+        ApiRequest::Objects { resource, .. } => Some(Class::List(*resource)),
+        ApiRequest::PodMetrics { .. } => Some(Class::Metrics),
         _ => None,
     }
 }
