@@ -1,6 +1,6 @@
 //! Records what happens to a guest, and words the Events that report it.
 
-use super::{About, Guest, MIGRATION_FAILURE, Occurrence, What};
+use super::{Guest, InvolvedObject, MIGRATION_FAILURE, Occurrence, What};
 use crate::{clock::Millis, rng::hash};
 
 impl Guest {
@@ -87,21 +87,21 @@ impl Guest {
     }
 
     /// The name of the object that an Event is about.
-    pub fn name_of(&self, about: About) -> String {
-        match about {
-            About::Machine | About::Instance => self.vm_name.clone(),
-            About::Pod(serial) => self.pod_name(serial),
-            About::Migration(target) => self.migration_name(target),
+    pub fn involved_object_name(&self, object: InvolvedObject) -> String {
+        match object {
+            InvolvedObject::Machine | InvolvedObject::Instance => self.vm_name.clone(),
+            InvolvedObject::Pod(serial) => self.pod_name(serial),
+            InvolvedObject::Migration(target) => self.migration_name(target),
         }
     }
 
     /// The name of an Event: that of its object, and a number.
     pub fn event_name(&self, occurrence: &Occurrence) -> String {
-        let about = occurrence.what.about();
+        let object = occurrence.what.involved_object();
         let (incarnation, first) = (occurrence.incarnation.to_string(), occurrence.first.to_string());
         let message = self.message(occurrence);
         let number = hash(self.seed, &[occurrence.what.reason(), &message, &incarnation, &first]);
-        format!("{}.{number:016x}", self.name_of(about))
+        format!("{}.{number:016x}", self.involved_object_name(object))
     }
 }
 

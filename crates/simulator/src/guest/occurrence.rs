@@ -50,7 +50,7 @@ pub enum What {
 
 /// The object that an Event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
+pub enum InvolvedObject {
     Machine,
     Instance,
     Pod(u32),
@@ -83,18 +83,18 @@ impl Reporter {
 }
 
 impl What {
-    pub fn about(&self) -> About {
+    pub fn involved_object(&self) -> InvolvedObject {
         match self {
-            Self::InstanceCreated | Self::InstanceDeleted => About::Machine,
+            Self::InstanceCreated | Self::InstanceDeleted => InvolvedObject::Machine,
             Self::PodScheduled(pod)
             | Self::Unschedulable(pod)
             | Self::ProbeFailed(pod)
-            | Self::Killed(pod) => About::Pod(*pod),
+            | Self::Killed(pod) => InvolvedObject::Pod(*pod),
             Self::TargetPodCreated(target)
             | Self::HandedOver(target)
             | Self::MigrationSucceeded(target)
-            | Self::MigrationObjectFailed(target) => About::Migration(*target),
-            _ => About::Instance,
+            | Self::MigrationObjectFailed(target) => InvolvedObject::Migration(*target),
+            _ => InvolvedObject::Instance,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::{Millis, rfc3339, rfc3339_micros},
-    guest::{About, Guest, Occurrence, Reporter, What},
+    guest::{Guest, InvolvedObject, Occurrence, Reporter, What},
     resource::{Api, Resource},
 };
 
@@ -76,20 +76,20 @@ fn newer(out: &mut String, occurrence: &Occurrence) {
 }
 
 fn involved(out: &mut String, guest: &Guest, occurrence: &Occurrence) {
-    let about = occurrence.what.about();
-    let Api { kind, .. } = resource(about).api();
-    let uid = match about {
-        About::Machine => guest.uid("machine"),
-        About::Instance => guest.instance_uid_of(occurrence.incarnation),
-        About::Pod(serial) => guest.pod_uid(serial),
-        About::Migration(target) => guest.migration_uid(target),
+    let object = occurrence.what.involved_object();
+    let Api { kind, .. } = resource(object).api();
+    let uid = match object {
+        InvolvedObject::Machine => guest.uid("machine"),
+        InvolvedObject::Instance => guest.instance_uid_of(occurrence.incarnation),
+        InvolvedObject::Pod(serial) => guest.pod_uid(serial),
+        InvolvedObject::Migration(target) => guest.migration_uid(target),
     };
     put!(
         out,
         r#"{{"kind":"{kind}","namespace":{},"name":{},"uid":"{uid}","apiVersion":"{}","resourceVersion":"1""#,
         Quoted(&guest.namespace),
-        Quoted(&guest.name_of(about)),
-        resource(about).api().api_version()
+        Quoted(&guest.involved_object_name(object)),
+        resource(object).api().api_version()
     );
     if occurrence.what.reporter() == Reporter::Kubelet {
         out.push_str(r#","fieldPath":"spec.containers{compute}""#);
@@ -97,11 +97,11 @@ fn involved(out: &mut String, guest: &Guest, occurrence: &Occurrence) {
     out.push('}');
 }
 
-fn resource(about: About) -> Resource {
-    match about {
-        About::Machine => Resource::VirtualMachines,
-        About::Instance => Resource::Instances,
-        About::Pod(_) => Resource::Pods,
-        About::Migration(_) => Resource::Migrations,
+fn resource(object: InvolvedObject) -> Resource {
+    match object {
+        InvolvedObject::Machine => Resource::VirtualMachines,
+        InvolvedObject::Instance => Resource::Instances,
+        InvolvedObject::Pod(_) => Resource::Pods,
+        InvolvedObject::Migration(_) => Resource::Migrations,
     }
 }

@@ -65,7 +65,7 @@ async fn pod_of(sim: &Handle, node: &str, prefix: &str) -> Value {
 }
 
 #[track_caller]
-fn about(found: f64, want: f64) {
+fn assert_close(found: f64, want: f64) {
     assert!((found - want).abs() <= want / 100.0, "{found} instead of {want}");
 }
 
@@ -75,7 +75,7 @@ async fn a_noisy_neighbour_lets_the_others_of_its_node_wait() {
     let node = node_of(&sim, "ci/runner-large-01-vm").await;
     assert_eq!(node, node_of(&sim, "shop/web-db").await);
     let minute = a_minute(&sim, &clock, &node).await;
-    about(minute.rate("cpu_usage_seconds_total", "runner-large-01-vm", ""), 21.78);
+    assert_close(minute.rate("cpu_usage_seconds_total", "runner-large-01-vm", ""), 21.78);
     let waits = |guest: &str| minute.rate("vcpu_delay_seconds_total", guest, "id=\"0\"");
     assert!((0.35..0.37).contains(&waits("web-db")), "{}", waits("web-db"));
     assert!(waits("runner-large-01-vm") < 0.03);
@@ -102,7 +102,7 @@ async fn the_neighbour_became_noisy_half_an_hour_ago() {
     let sim = start_of(clock.clone()).await.unwrap();
     let minute = a_minute(&sim, &clock, "worker-02").await;
     assert!(minute.rate("vcpu_delay_seconds_total", "web-db", "id=\"0\"") < 0.02);
-    about(minute.rate("cpu_usage_seconds_total", "runner-large-01-vm", ""), 0.4);
+    assert_close(minute.rate("cpu_usage_seconds_total", "runner-large-01-vm", ""), 0.4);
 }
 
 #[tokio::test]
@@ -112,16 +112,16 @@ async fn a_saturated_disk_does_as_much_as_before_and_takes_far_longer() {
     let minute = a_minute(&sim, &clock, &node).await;
     let rate =
         |family: &str, drive: &str| minute.rate(family, "elastic-hot-01-vm", &format!("drive=\"{drive}\""));
-    about(rate("storage_iops_read_total", "shards"), 700.0);
-    about(rate("storage_iops_write_total", "shards"), 900.0);
+    assert_close(rate("storage_iops_read_total", "shards"), 700.0);
+    assert_close(rate("storage_iops_write_total", "shards"), 900.0);
     let latency = |drive: &str| {
         rate("storage_write_times_seconds_total", drive) / rate("storage_iops_write_total", drive)
     };
-    about(latency("shards"), 0.08);
-    about(latency("root"), 0.0018);
+    assert_close(latency("shards"), 0.08);
+    assert_close(latency("root"), 0.0018);
     let queue = rate("storage_read_times_seconds_total", "shards")
         + rate("storage_write_times_seconds_total", "shards");
-    about(queue, 128.0);
+    assert_close(queue, 128.0);
     let pod = pod_of(&sim, &node, "virt-launcher-elastic-hot-01-vm").await;
     assert!(pod["io"]["psi"]["some"]["avg60"].as_f64().unwrap() > 75.0, "{}", pod["io"]);
     assert_eq!(pod["memory"]["psi"]["some"]["avg60"], 0);
@@ -133,9 +133,9 @@ async fn a_guest_swaps_while_its_host_has_memory() {
     let node = node_of(&sim, "shop/edge-cache-01-vm").await;
     let minute = a_minute(&sim, &clock, &node).await;
     let rate = |family: &str| minute.rate(family, "edge-cache-01-vm", "");
-    about(rate("memory_swap_in_traffic_bytes"), f64::from(18 << 20));
-    about(rate("memory_swap_out_traffic_bytes"), f64::from(12 << 20));
-    about(rate("memory_pgmajfault_total"), 4_200.0);
+    assert_close(rate("memory_swap_in_traffic_bytes"), f64::from(18 << 20));
+    assert_close(rate("memory_swap_out_traffic_bytes"), f64::from(12 << 20));
+    assert_close(rate("memory_pgmajfault_total"), 4_200.0);
     let now = |family: &str| value(&minute.1, family, "edge-cache-01-vm");
     let available = now("memory_available_bytes");
     assert!((available - now("memory_usable_bytes")) / available > 0.98);
@@ -183,8 +183,8 @@ async fn the_tap_of_a_guest_counts_the_other_way_round() {
     let minute = a_minute(&sim, &clock, &node).await;
     let after = tap().await;
     assert_ne!(before.2, after.2);
-    about((after.0 - before.0) / 60.0, minute.rate("network_transmit_bytes_total", "web", ""));
-    about((after.1 - before.1) / 60.0, minute.rate("network_receive_bytes_total", "web", ""));
+    assert_close((after.0 - before.0) / 60.0, minute.rate("network_transmit_bytes_total", "web", ""));
+    assert_close((after.1 - before.1) / 60.0, minute.rate("network_receive_bytes_total", "web", ""));
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_migration_does_not_converge() {
     let (before, after) = (newest(&minute.0, "data_remaining"), newest(&minute.1, "data_remaining"));
     assert!(after.0 > before.0 && after.1 >= before.1, "{before:?} {after:?}");
     let (before, after) = (newest(&minute.0, "data_processed"), newest(&minute.1, "data_processed"));
-    about((after.1 - before.1) * 1000.0 / (after.0 - before.0) as f64, sent.1);
+    assert_close((after.1 - before.1) * 1000.0 / (after.0 - before.0) as f64, sent.1);
     let target = metrics(&sim, state["targetNode"].as_str().unwrap()).await.unwrap();
     assert_eq!(lines(&target, "migration_data_remaining_bytes", "prometheus-0-vm").count(), 0);
 }
@@ -229,7 +229,7 @@ async fn a_liveness_probe_restarted_a_guest() {
         "orders-worker-05-vm",
     );
     let of = sim.world().guest("shop", "orders-worker-05").unwrap();
-    about(count, of.spans(NOW)[0].does.reads as f64 * 360.0);
+    assert_close(count, of.spans(NOW)[0].does.reads as f64 * 360.0);
     let query = "/api/v1/namespaces/shop/events?fieldSelector=type=Warning,involvedObject.kind=Pod";
     let events = get(&sim, query).await;
     let event = items(&events).iter().find(|event| event["reason"] == "Unhealthy").unwrap();
@@ -254,7 +254,7 @@ async fn an_old_kubevirt_has_other_names_and_no_delay() {
     }
     let minute = Minute(first, second);
     let rate = |family| minute.rate(family, "elastic-hot-01-vm", "drive=\"shards\"");
-    about(rate("storage_write_times_ms_total") / rate("storage_iops_write_total"), 80.0);
+    assert_close(rate("storage_write_times_ms_total") / rate("storage_iops_write_total"), 80.0);
     let kubevirt = get(&sim, "/apis/kubevirt.io/v1/kubevirts").await;
     assert_eq!(items(&kubevirt)[0]["status"]["observedKubeVirtVersion"], "v1.0.0");
     let source = node_of(&sim, "monitoring/prometheus-0-vm").await;

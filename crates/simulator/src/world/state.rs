@@ -179,10 +179,11 @@ fn reports(guest: &Arc<Guest>) -> impl Iterator<Item = (Resource, String, Body)>
         let target = migration.target;
         part(Resource::Migrations, &guest.migration_name(target), Part::Migration(target))
     });
-    let told = guest.occurrences.iter().enumerate();
-    let told =
-        told.filter(|(_, occurrence)| guest.has_machine || occurrence.what.about() != guest::About::Machine);
-    let events = told.map(move |(index, occurrence)| {
+    let occurrences = guest.occurrences.iter().enumerate();
+    let reported = occurrences.filter(|(_, occurrence)| {
+        guest.has_machine || occurrence.what.involved_object() != guest::InvolvedObject::Machine
+    });
+    let events = reported.map(move |(index, occurrence)| {
         part(Resource::Events, &guest.event_name(occurrence), Part::Event(index))
     });
     migrations.chain(events)
