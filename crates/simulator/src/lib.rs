@@ -58,7 +58,7 @@ pub use clock::{Clock, Millis};
 pub use connection::{ConnectionFault, Peer};
 pub use error::SimError;
 pub use faults::{Class, Fault, FaultId, Faults, Target};
-pub use guest::{Guest, Launcher, Migration, Occurrence, Pause, PodPhase, State, What};
+pub use guest::{Guest, Launcher, Migration, Occurrence, OccurrenceKind, Pause, PodPhase, State};
 pub use hardware::{Backend, Bus, Disk, DiskMode, Network};
 pub use kubevirt_version::KubevirtVersion;
 pub use load::{Fill, Load, Profile, VolumeFigures};

@@ -1,15 +1,15 @@
 //! Records what happens to a guest, and words the Events that report it.
 
-use super::{Guest, InvolvedObject, MIGRATION_FAILURE, Occurrence, What};
+use super::{Guest, InvolvedObject, MIGRATION_FAILURE, Occurrence, OccurrenceKind};
 use crate::{clock::Millis, rng::hash};
 
 impl Guest {
     /// Records what happened at `at`, reported by a component on `node`. What happens repeatedly ends then.
-    pub fn occur(&mut self, what: What, node: &str, at: Millis) {
-        let (count, apart) = what.count();
+    pub fn occur(&mut self, kind: OccurrenceKind, node: &str, at: Millis) {
+        let (count, apart) = kind.count();
         let first = at - Millis::from(count - 1) * apart;
         let (incarnation, node) = (self.incarnation, node.to_owned());
-        self.occurrences.push(Occurrence { what, incarnation, node, first, last: at, count });
+        self.occurrences.push(Occurrence { kind, incarnation, node, first, last: at, count });
     }
 
     pub fn has_occurrences_before(&self, at: Millis) -> bool {
@@ -22,55 +22,59 @@ impl Guest {
 
     /// The message of an Event.
     pub fn message(&self, occurrence: &Occurrence) -> String {
-        match &occurrence.what {
-            What::InstanceCreated => {
+        match &occurrence.kind {
+            OccurrenceKind::InstanceCreated => {
                 format!(
                     "Started the virtual machine by creating the new virtual machine instance {}",
                     self.vm_name
                 )
             }
-            What::InstanceDeleted => format!(
+            OccurrenceKind::InstanceDeleted => format!(
                 "Stopped the virtual machine by deleting the virtual machine instance {}",
                 self.instance_uid_of(occurrence.incarnation)
             ),
-            What::PodCreated(pod) => format!("Created virtual machine pod {}", self.pod_name(*pod)),
-            What::PodScheduled(pod) => format!(
+            OccurrenceKind::PodCreated(pod) => format!("Created virtual machine pod {}", self.pod_name(*pod)),
+            OccurrenceKind::PodScheduled(pod) => format!(
                 "Successfully assigned {}/{} to {}",
                 self.namespace,
                 self.pod_name(*pod),
                 occurrence.node
             ),
-            What::Unschedulable(_) => {
+            OccurrenceKind::Unschedulable(_) => {
                 "0/6 nodes are available: 6 Insufficient nvidia.com/gpu. preemption: 0/6 nodes are \
                  available: 6 No preemption victims found for incoming pod."
                     .to_owned()
             }
-            What::Defined => "VirtualMachineInstance defined.".to_owned(),
-            What::Started => "VirtualMachineInstance started.".to_owned(),
-            What::ShuttingDown => "Signaled Graceful Shutdown".to_owned(),
-            What::ShutDown => "The VirtualMachineInstance was shut down.".to_owned(),
-            What::ProbeFailed(_) => self.probe_message(),
+            OccurrenceKind::Defined => "VirtualMachineInstance defined.".to_owned(),
+            OccurrenceKind::Started => "VirtualMachineInstance started.".to_owned(),
+            OccurrenceKind::ShuttingDown => "Signaled Graceful Shutdown".to_owned(),
+            OccurrenceKind::ShutDown => "The VirtualMachineInstance was shut down.".to_owned(),
+            OccurrenceKind::ProbeFailed(_) => self.probe_message(),
             // A launcher's restartPolicy is Never; otherwise it would go on with "will be restarted".
-            What::Killed(_) => "Container compute failed liveness probe".to_owned(),
-            What::PausedByIoError(volume) => format!("VM Paused due to IO error at the volume: {volume}"),
+            OccurrenceKind::Killed(_) => "Container compute failed liveness probe".to_owned(),
+            OccurrenceKind::PausedByIoError(volume) => {
+                format!("VM Paused due to IO error at the volume: {volume}")
+            }
             _ => self.migration_message(occurrence),
         }
     }
 
     fn migration_message(&self, occurrence: &Occurrence) -> String {
-        match &occurrence.what {
-            What::MigrationCreated(target) => format!("Created Migration {}", self.migration_name(*target)),
-            What::TargetPodCreated(target) => {
+        match &occurrence.kind {
+            OccurrenceKind::MigrationCreated(target) => {
+                format!("Created Migration {}", self.migration_name(*target))
+            }
+            OccurrenceKind::TargetPodCreated(target) => {
                 format!("Created migration target pod {}", self.pod_name(*target))
             }
-            What::HandedOver(_) => {
+            OccurrenceKind::HandedOver(_) => {
                 "Migration target pod is ready for preparation by virt-handler.".to_owned()
             }
-            What::TargetPrepared => "VirtualMachineInstance Migration Target Prepared.".to_owned(),
-            What::Migrating => "VirtualMachineInstance is migrating.".to_owned(),
-            What::Migrated(node) => format!("The VirtualMachineInstance migrated to node {node}."),
-            What::MigrationSucceeded(_) => "Source node reported migration succeeded".to_owned(),
-            What::MigrationFailed(target) => format!(
+            OccurrenceKind::TargetPrepared => "VirtualMachineInstance Migration Target Prepared.".to_owned(),
+            OccurrenceKind::Migrating => "VirtualMachineInstance is migrating.".to_owned(),
+            OccurrenceKind::Migrated(node) => format!("The VirtualMachineInstance migrated to node {node}."),
+            OccurrenceKind::MigrationSucceeded(_) => "Source node reported migration succeeded".to_owned(),
+            OccurrenceKind::MigrationFailed(target) => format!(
                 "VirtualMachineInstance migration uid {} failed. reason:{MIGRATION_FAILURE}",
                 self.migration_uid(*target)
             ),
@@ -97,10 +101,10 @@ impl Guest {
 
     /// The name of an Event: that of its object, and a number.
     pub fn event_name(&self, occurrence: &Occurrence) -> String {
-        let object = occurrence.what.involved_object();
+        let object = occurrence.kind.involved_object();
         let (incarnation, first) = (occurrence.incarnation.to_string(), occurrence.first.to_string());
         let message = self.message(occurrence);
-        let number = hash(self.seed, &[occurrence.what.reason(), &message, &incarnation, &first]);
+        let number = hash(self.seed, &[occurrence.kind.reason(), &message, &incarnation, &first]);
         format!("{}.{number:016x}", self.involved_object_name(object))
     }
 }
@@ -115,7 +119,7 @@ mod tests {
         guest.fail_probe("two", 100_000);
         assert_eq!((guest.incarnation, guest.started), (2, 100_000));
         let told: Vec<_> =
-            guest.occurrences.iter().map(|found| (found.what.reason(), found.incarnation)).collect();
+            guest.occurrences.iter().map(|found| (found.kind.reason(), found.incarnation)).collect();
         let reasons = |of: u32| {
             told.iter().filter(|(_, in_)| *in_ == of).map(|(reason, _)| *reason).collect::<Vec<_>>()
         };

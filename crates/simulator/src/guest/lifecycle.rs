@@ -1,6 +1,6 @@
 //! Starts, stops and live migrations, and which launcher holds the guest.
 
-use super::{Guest, Launcher, Migration, PodPhase, State, What};
+use super::{Guest, Launcher, Migration, OccurrenceKind, PodPhase, State};
 use crate::{
     clock::Millis,
     load::{self, Load},
@@ -19,19 +19,19 @@ impl Guest {
         self.moved = None;
         self.put_migration_aside();
         let pod = self.launch(node, PodPhase::Running, at);
-        self.occur(What::InstanceCreated, "", at);
-        self.occur(What::PodCreated(pod), "", at);
-        self.occur(What::PodScheduled(pod), node, at);
-        self.occur(What::Defined, node, at);
-        self.occur(What::Started, node, at);
+        self.occur(OccurrenceKind::InstanceCreated, "", at);
+        self.occur(OccurrenceKind::PodCreated(pod), "", at);
+        self.occur(OccurrenceKind::PodScheduled(pod), node, at);
+        self.occur(OccurrenceKind::Defined, node, at);
+        self.occur(OccurrenceKind::Started, node, at);
     }
 
     /// Stops it at `at`: its VMI and its pods are removed.
     pub fn stop(&mut self, at: Millis) {
         let node = self.holder().map(|holder| holder.node.clone()).unwrap_or_default();
-        self.occur(What::InstanceDeleted, "", at);
-        self.occur(What::ShuttingDown, &node, at);
-        self.occur(What::ShutDown, &node, at);
+        self.occur(OccurrenceKind::InstanceDeleted, "", at);
+        self.occur(OccurrenceKind::ShuttingDown, &node, at);
+        self.occur(OccurrenceKind::ShutDown, &node, at);
         self.state = State::Stopped;
         self.moved = None;
         self.put_migration_aside();
@@ -44,11 +44,11 @@ impl Guest {
     pub fn fail_probe(&mut self, node: &str, at: Millis) {
         let Some(pod) = self.holder().map(|holder| holder.serial) else { return };
         let old = self.launcher(pod).map(|launcher| launcher.node.clone()).unwrap_or_default();
-        self.occur(What::ProbeFailed(pod), &old, at);
-        self.occur(What::Killed(pod), &old, at);
-        self.occur(What::ShuttingDown, &old, at);
-        self.occur(What::ShutDown, &old, at);
-        self.occur(What::InstanceDeleted, "", at);
+        self.occur(OccurrenceKind::ProbeFailed(pod), &old, at);
+        self.occur(OccurrenceKind::Killed(pod), &old, at);
+        self.occur(OccurrenceKind::ShuttingDown, &old, at);
+        self.occur(OccurrenceKind::ShutDown, &old, at);
+        self.occur(OccurrenceKind::InstanceDeleted, "", at);
         self.end_pod(pod, PodPhase::Succeeded);
         self.start(node, at);
     }
@@ -98,11 +98,11 @@ impl Guest {
         }
         self.put_migration_aside();
         let target = self.launch(target_node, PodPhase::Running, at);
-        self.occur(What::MigrationCreated(target), "", at);
-        self.occur(What::TargetPodCreated(target), "", at);
-        self.occur(What::HandedOver(target), "", at);
-        self.occur(What::TargetPrepared, target_node, at);
-        self.occur(What::Migrating, &source_node, at);
+        self.occur(OccurrenceKind::MigrationCreated(target), "", at);
+        self.occur(OccurrenceKind::TargetPodCreated(target), "", at);
+        self.occur(OccurrenceKind::HandedOver(target), "", at);
+        self.occur(OccurrenceKind::TargetPrepared, target_node, at);
+        self.occur(OccurrenceKind::Migrating, &source_node, at);
         self.migration = Some(Migration {
             incarnation: self.incarnation,
             source,
@@ -126,13 +126,13 @@ impl Guest {
         let Migration { source, target, source_node, target_node, .. } = migration.clone();
         if failed {
             self.end_pod(target, PodPhase::Failed);
-            self.occur(What::MigrationFailed(target), &source_node, at);
-            self.occur(What::MigrationObjectFailed(target), "", at);
+            self.occur(OccurrenceKind::MigrationFailed(target), &source_node, at);
+            self.occur(OccurrenceKind::MigrationObjectFailed(target), "", at);
         } else {
             self.end_pod(source, PodPhase::Succeeded);
             self.moved = Some(at);
-            self.occur(What::Migrated(target_node.clone()), &target_node, at);
-            self.occur(What::MigrationSucceeded(target), "", at);
+            self.occur(OccurrenceKind::Migrated(target_node.clone()), &target_node, at);
+            self.occur(OccurrenceKind::MigrationSucceeded(target), "", at);
         }
         true
     }

@@ -15,7 +15,7 @@ use super::{
     load::Load,
 };
 
-pub use occurrence::{EVENT_TTL, InvolvedObject, MIGRATION_FAILURE, Occurrence, Reporter, What};
+pub use occurrence::{EVENT_TTL, InvolvedObject, MIGRATION_FAILURE, Occurrence, OccurrenceKind, Reporter};
 
 /// A VM, and the Wukong that describes it if there is one.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,7 @@ pub const MIGRATION_FAILURE: &str = "Live migration stuck for 150 seconds and ha
 /// One thing that happened, perhaps several times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occurrence {
-    pub what: What,
+    pub kind: OccurrenceKind,
     /// The start of the VM during which it happened.
     pub incarnation: u32,
     /// The node of the component that reported it; empty if that is not a node's.
@@ -23,7 +23,7 @@ pub struct Occurrence {
 
 /// What happened. The numbers are serial numbers of launchers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum OccurrenceKind {
     InstanceCreated,
     InstanceDeleted,
     PodCreated(u32),
@@ -82,7 +82,7 @@ impl Reporter {
     }
 }
 
-impl What {
+impl OccurrenceKind {
     pub fn involved_object(&self) -> InvolvedObject {
         match self {
             Self::InstanceCreated | Self::InstanceDeleted => InvolvedObject::Machine,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::{Millis, rfc3339, rfc3339_micros},
-    guest::{Guest, InvolvedObject, Occurrence, Reporter, What},
+    guest::{Guest, InvolvedObject, Occurrence, OccurrenceKind, Reporter},
     resource::{Api, Resource},
 };
 
@@ -21,14 +21,14 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
     let managers = [Manager { name: "virt-handler", subresource: "", fields: &FIELDS }];
     complete(include_str!("templates/event.json"), Resource::Events, &managers, |template, out| {
         let mut guest = super::guest::sample();
-        guest.occur(What::Started, "sample", 0);
+        guest.occur(OccurrenceKind::Started, "sample", 0);
         write(template, out, &guest, &guest.occurrences[0], 1);
     })
 });
 
 fn write(template: &Template, out: &mut String, guest: &Guest, occurrence: &Occurrence, revision: u64) {
-    let (what, name) = (&occurrence.what, guest.event_name(occurrence));
-    let reporter = what.reporter();
+    let (kind, name) = (&occurrence.kind, guest.event_name(occurrence));
+    let reporter = kind.reporter();
     let is_newer = reporter == Reporter::Scheduler;
     let old_time = |at: Millis| if is_newer { "null".to_owned() } else { format!("\"{}\"", rfc3339(at)) };
     template.render(out, |out, place| match place {
@@ -38,7 +38,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, occurrence: &Occu
         "revision" => put!(out, "{revision}"),
         "created" | "changed" => out.push_str(&rfc3339(occurrence.first)),
         "involved" => involved(out, guest, occurrence),
-        "reason" => out.push_str(what.reason()),
+        "reason" => out.push_str(kind.reason()),
         "message" => put!(out, "{}", Quoted(&guest.message(occurrence))),
         "source" if is_newer => out.push_str("{}"),
         "source" if occurrence.node.is_empty() => put!(out, r#"{{"component":"{}"}}"#, reporter.name()),
@@ -49,7 +49,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, occurrence: &Occu
         "last" => out.push_str(&old_time(occurrence.last)),
         "count" if !is_newer => put!(out, r#""count":{},"#, occurrence.count),
         "count" => {}
-        "type" => out.push_str(if what.is_warning() { "Warning" } else { "Normal" }),
+        "type" => out.push_str(if kind.is_warning() { "Warning" } else { "Normal" }),
         "eventTime" if is_newer => put!(out, "\"{}\"", rfc3339_micros(occurrence.first)),
         "eventTime" => out.push_str("null"),
         "newer" if is_newer => newer(out, occurrence),
@@ -71,12 +71,13 @@ fn newer(out: &mut String, occurrence: &Occurrence) {
             rfc3339_micros(occurrence.last)
         );
     }
-    let action = if matches!(occurrence.what, What::PodScheduled(_)) { "Binding" } else { "Scheduling" };
+    let action =
+        if matches!(occurrence.kind, OccurrenceKind::PodScheduled(_)) { "Binding" } else { "Scheduling" };
     put!(out, r#""action":"{action}","#);
 }
 
 fn involved(out: &mut String, guest: &Guest, occurrence: &Occurrence) {
-    let object = occurrence.what.involved_object();
+    let object = occurrence.kind.involved_object();
     let Api { kind, .. } = resource(object).api();
     let uid = match object {
         InvolvedObject::Machine => guest.uid("machine"),
@@ -91,7 +92,7 @@ fn involved(out: &mut String, guest: &Guest, occurrence: &Occurrence) {
         Quoted(&guest.involved_object_name(object)),
         resource(object).api().api_version()
     );
-    if occurrence.what.reporter() == Reporter::Kubelet {
+    if occurrence.kind.reporter() == Reporter::Kubelet {
         out.push_str(r#","fieldPath":"spec.containers{compute}""#);
     }
     out.push('}');

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     clock::{DAY, HOUR, MINUTE, Millis},
-    guest::{Guest, Pause, State, What},
+    guest::{Guest, OccurrenceKind, Pause, State},
     hardware::{Backend, Bus, Disk, DiskMode, Network},
     load::{Fill, Profile},
 };
@@ -230,7 +230,11 @@ fn paused_by_an_io_error(placement: &Placement) -> Guest {
         0.62,
     );
     let mut guest = on(placement, 24, guest);
-    guest.occur(What::PausedByIoError("data".to_owned()), placement.live(24), placement.now - 20 * MINUTE);
+    guest.occur(
+        OccurrenceKind::PausedByIoError("data".to_owned()),
+        placement.live(24),
+        placement.now - 20 * MINUTE,
+    );
     guest
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::{HOUR, MINUTE, Millis},
-    guest::{Guest, PodPhase, State, What},
+    guest::{Guest, OccurrenceKind, PodPhase, State},
     hardware::Disk,
     load::{Fill, Load, Profile},
 };
@@ -66,11 +66,13 @@ impl Guest {
                 self.started = if state == State::Error { started } else { placement.now };
                 let node = if state == State::Error { "" } else { placement.live(index) };
                 let pod = self.launch(node, PodPhase::Pending, self.started);
-                self.occur(What::InstanceCreated, "", self.started);
-                self.occur(What::PodCreated(pod), "", self.started);
+                self.occur(OccurrenceKind::InstanceCreated, "", self.started);
+                self.occur(OccurrenceKind::PodCreated(pod), "", self.started);
                 match state {
-                    State::Error => self.occur(What::Unschedulable(pod), "", placement.now - MINUTE),
-                    _ => self.occur(What::PodScheduled(pod), node, self.started),
+                    State::Error => {
+                        self.occur(OccurrenceKind::Unschedulable(pod), "", placement.now - MINUTE)
+                    }
+                    _ => self.occur(OccurrenceKind::PodScheduled(pod), node, self.started),
                 }
             }
             State::Pending | State::Stopped => {}

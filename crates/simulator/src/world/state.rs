@@ -181,7 +181,7 @@ fn reports(guest: &Arc<Guest>) -> impl Iterator<Item = (Resource, String, Body)>
     });
     let occurrences = guest.occurrences.iter().enumerate();
     let reported = occurrences.filter(|(_, occurrence)| {
-        guest.has_machine || occurrence.what.involved_object() != guest::InvolvedObject::Machine
+        guest.has_machine || occurrence.kind.involved_object() != guest::InvolvedObject::Machine
     });
     let events = reported.map(move |(index, occurrence)| {
         part(Resource::Events, &guest.event_name(occurrence), Part::Event(index))
