@@ -35,12 +35,12 @@ pub struct Activity {
     pub cpu: Option<u64>,
 }
 
-/// Another activity, since something went wrong.
+/// What a guest does instead since something went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct AbnormalActivity {
     pub since: Millis,
     pub does: Activity,
-    /// The drive that is in trouble, if it is one of several. The others go on as before.
+    /// The drive that it is about, if it is one of several. The others go on as before.
     pub drive: Option<String>,
 }
 

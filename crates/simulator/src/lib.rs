@@ -52,7 +52,7 @@ use connection::Connections;
 use serve::{ServedSocket, bind};
 use tls::Identity;
 
-pub use activity::{Activity, Trouble};
+pub use activity::{AbnormalActivity, Activity};
 pub use ceph::{Ceph, RbdImage};
 pub use clock::{Clock, Millis};
 pub use connection::{ConnectionFault, Peer};

@@ -37,7 +37,7 @@ impl Pressure {
         let (some, full) = (1.0 - (1.0 - waits).powi(vcpus), waits.powi(vcpus));
         let in_flight = guest.does_at(at).in_flight();
         let stalled = in_flight / (in_flight + HALF_STALLED);
-        let since = guest.trouble.as_ref().map_or(guest.on_node_since(), |trouble| trouble.since);
+        let since = guest.abnormal_activity.as_ref().map_or(guest.on_node_since(), |abnormal| abnormal.since);
         let since = node.crowd.as_ref().map_or(since, |crowd| crowd.since.max(since));
         let waited = seconds(since.max(guest.on_node_since()), at);
         let stall = |some: f64, full: f64| Stall::new(some, full, waited);

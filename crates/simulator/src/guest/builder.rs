@@ -2,7 +2,7 @@
 
 use super::{Guest, Pause, State};
 use crate::{
-    activity::{Activity, Trouble},
+    activity::{AbnormalActivity, Activity},
     clock::Millis,
     hardware::{Disk, Network},
     load::{Load, Profile},
@@ -44,7 +44,7 @@ impl Guest {
             probed: false,
             load: Load::Curve { profile: Profile::Steady, seed, memory: 0.5 },
             activity: None,
-            trouble: None,
+            abnormal_activity: None,
             fixture: false,
         }
     }
@@ -86,8 +86,8 @@ impl Guest {
         self
     }
 
-    pub fn in_trouble(mut self, trouble: Trouble) -> Self {
-        self.trouble = Some(trouble);
+    pub fn with_abnormal_activity(mut self, abnormal: AbnormalActivity) -> Self {
+        self.abnormal_activity = Some(abnormal);
         self
     }
 

@@ -9,7 +9,7 @@ mod names;
 mod occurrence;
 
 use super::{
-    activity::{Activity, Trouble},
+    activity::{AbnormalActivity, Activity},
     clock::Millis,
     hardware::{Disk, Network},
     load::Load,
@@ -67,7 +67,7 @@ pub struct Guest {
     /// What it does each second; `None` follows from its seed.
     pub activity: Option<Activity>,
     /// What it does instead since something went wrong.
-    pub trouble: Option<Trouble>,
+    pub abnormal_activity: Option<AbnormalActivity>,
     /// Whether it represents a state that the scenario must always show; `life` does not change it.
     pub fixture: bool,
 }

@@ -2,7 +2,7 @@
 
 use super::placement::{Placement, on, vm};
 use crate::{
-    activity::{Activity, Trouble},
+    activity::{AbnormalActivity, Activity},
     clock::{HOUR, MINUTE, Millis},
     guest::Guest,
     load::{Load, Profile},
@@ -42,7 +42,11 @@ pub fn noisy_neighbour(placement: &Placement) -> Guest {
     guest.load = Load::Changed { at: since, before: Box::new(idle), after: Box::new(guest.load) };
     let usual = Activity { cpu: Some(400), wait: 2, ..Activity::of(guest.seed) };
     let busy = Activity { cpu: Some(u64::from(guest.cpu) * 990), ..usual };
-    on(placement, CROWDED_NODE, guest.does(usual).in_trouble(Trouble { since, does: busy, drive: None }))
+    on(
+        placement,
+        CROWDED_NODE,
+        guest.does(usual).with_abnormal_activity(AbnormalActivity { since, does: busy, drive: None }),
+    )
 }
 
 /// Its drive does no more operations than before, and each takes far longer: 128 wait, as many as fit the queue.
@@ -57,7 +61,11 @@ pub fn with_a_full_queue(placement: &Placement, guest: Guest) -> Guest {
     };
     let full = Activity { latency: 80_000, ..usual };
     let drive = guest.disks.last().map(|disk| disk.name.clone());
-    guest.does(usual).in_trouble(Trouble { since: placement.now - QUEUED_FOR, does: full, drive })
+    guest.does(usual).with_abnormal_activity(AbnormalActivity {
+        since: placement.now - QUEUED_FOR,
+        does: full,
+        drive,
+    })
 }
 
 /// Its own system has hardly any memory left, which the host does not see.
@@ -67,7 +75,7 @@ pub fn swapping(placement: &Placement) -> Guest {
     let swapping =
         Activity { used: Some(985), swap_in: 18 << 20, swap_out: 12 << 20, major_faults: 4_200, ..usual };
     let since = placement.now - SWAPPING_FOR;
-    guest.does(usual).in_trouble(Trouble { since, does: swapping, drive: None })
+    guest.does(usual).with_abnormal_activity(AbnormalActivity { since, does: swapping, drive: None })
 }
 
 /// It writes to its memory faster than a migration can send it.
