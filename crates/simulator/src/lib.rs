@@ -62,7 +62,7 @@ pub use guest::{Guest, Launcher, Migration, Occurrence, OccurrenceKind, Pause, P
 pub use hardware::{Backend, Bus, Disk, DiskMode, Network};
 pub use kubevirt_version::KubevirtVersion;
 pub use load::{Fill, Load, Profile, VolumeFigures};
-pub use node::{Crowd, Kubelet, Node, Owner, PlainPod};
+pub use node::{Kubelet, Node, NoisyNeighbour, Owner, PlainPod};
 pub use requests::Requests;
 pub use resource::{
     INSTANCETYPE_GROUP, KUBEVIRT_GROUP, LONGHORN_GROUP, METRICS_GROUP, RBAC_GROUP, Resource,

@@ -30,12 +30,12 @@ pub struct Node {
     /// Milliseconds by which its clock is ahead of all others; negative if it is behind.
     pub clock_ahead: Millis,
     /// Who takes the CPU from the other guests, if somebody does.
-    pub crowd: Option<Crowd>,
+    pub noisy_neighbour: Option<NoisyNeighbour>,
 }
 
 /// A guest that takes the CPU of its node: the others wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crowd {
+pub struct NoisyNeighbour {
     pub since: Millis,
     /// Milliseconds of each second that each vCPU of the others waits, in addition to what it waits anyway.
     pub wait: u64,
@@ -91,7 +91,7 @@ impl Node {
             kubelet: Kubelet::Answers,
             direct: false,
             clock_ahead: 0,
-            crowd: None,
+            noisy_neighbour: None,
         }
     }
 
@@ -100,21 +100,24 @@ impl Node {
         self
     }
 
-    pub fn crowded(mut self, crowd: Crowd) -> Self {
-        self.crowd = Some(crowd);
+    pub fn with_noisy_neighbour(mut self, neighbour: NoisyNeighbour) -> Self {
+        self.noisy_neighbour = Some(neighbour);
         self
     }
 
-    /// Milliseconds of each second that each vCPU of a guest waits at `at` because of the crowd.
+    /// Milliseconds of each second that each vCPU of a guest waits at `at` because of the noisy neighbour.
     pub fn wait_of(&self, guest: &Guest, at: Millis) -> u64 {
-        let crowd = self.crowd.iter().filter(|crowd| crowd.since <= at);
+        let neighbour = self.noisy_neighbour.iter().filter(|neighbour| neighbour.since <= at);
         // Who takes the CPU waits a little too.
-        crowd.map(|crowd| if crowd.is_by(guest) { crowd.wait / 20 } else { crowd.wait }).sum()
+        neighbour
+            .map(|neighbour| if neighbour.is_by(guest) { neighbour.wait / 20 } else { neighbour.wait })
+            .sum()
     }
 
-    /// Seconds that each vCPU of a guest has waited because of the crowd since it came to the node.
+    /// Seconds that each vCPU of a guest has waited because of the noisy neighbour since it came to the node.
     pub fn waited_by(&self, guest: &Guest, at: Millis) -> f64 {
-        let since = self.crowd.as_ref().map_or(at, |crowd| crowd.since.max(guest.on_node_since()));
+        let since =
+            self.noisy_neighbour.as_ref().map_or(at, |neighbour| neighbour.since.max(guest.on_node_since()));
         seconds(since, at) * self.wait_of(guest, at) as f64 / 1000.0
     }
 
@@ -149,7 +152,7 @@ impl Node {
     }
 }
 
-impl Crowd {
+impl NoisyNeighbour {
     fn is_by(&self, guest: &Guest) -> bool {
         (&self.by.0, &self.by.1) == (&guest.namespace, &guest.name)
     }

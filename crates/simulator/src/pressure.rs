@@ -38,7 +38,7 @@ impl Pressure {
         let in_flight = guest.does_at(at).in_flight();
         let stalled = in_flight / (in_flight + HALF_STALLED);
         let since = guest.abnormal_activity.as_ref().map_or(guest.on_node_since(), |abnormal| abnormal.since);
-        let since = node.crowd.as_ref().map_or(since, |crowd| crowd.since.max(since));
+        let since = node.noisy_neighbour.as_ref().map_or(since, |neighbour| neighbour.since.max(since));
         let waited = seconds(since.max(guest.on_node_since()), at);
         let stall = |some: f64, full: f64| Stall::new(some, full, waited);
         Self { cpu: stall(some, full), memory: stall(0.0, 0.0), io: stall(stalled, stalled * 0.6) }
@@ -70,12 +70,12 @@ impl Stall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activity, Crowd};
+    use crate::{Activity, NoisyNeighbour};
 
     #[test]
-    fn a_guest_in_a_crowd_waits_for_the_cpu_and_one_with_a_full_queue_for_its_disk() {
-        let crowd = Crowd { since: 0, wait: 500, by: ("a".into(), "loud".into()) };
-        let (calm, crowded) = (Node::new("n"), Node::new("n").crowded(crowd));
+    fn a_guest_beside_a_noisy_neighbour_waits_for_the_cpu_and_one_with_a_full_queue_for_its_disk() {
+        let neighbour = NoisyNeighbour { since: 0, wait: 500, by: ("a".into(), "loud".into()) };
+        let (calm, crowded) = (Node::new("n"), Node::new("n").with_noisy_neighbour(neighbour));
         let queue = Activity { reads: 1_600, latency: 60_000, ..Activity::default() };
         let guest = Guest::new("a", "one").cpu(2).does(queue).running_on("n", 0);
         let pressure = Pressure::of_guest(&guest, &crowded, 10_000);

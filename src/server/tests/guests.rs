@@ -14,7 +14,7 @@ use model::{
     figure::Source,
     pressure::PressureSample,
 };
-use simulator::{Clock, Crowd, Guest, Node, Options, Scenario};
+use simulator::{Clock, Guest, Node, NoisyNeighbour, Options, Scenario};
 use wukong_core::Snapshot;
 
 const INTERVAL: Duration = Duration::from_millis(800);
@@ -38,11 +38,11 @@ fn does() -> simulator::Activity {
 /// Runs the pipeline against a cluster without virt-handlers, until this holds of its one VM.
 async fn eventually<T>(by_prometheus: bool, holds: impl Fn(&Snapshot) -> Option<T>) -> T {
     let since = Clock::system().now() - 60_000;
-    let crowd = Crowd { since, wait: 500, by: ("prod".into(), "loud".into()) };
+    let neighbour = NoisyNeighbour { since, wait: 500, by: ("prod".into(), "loud".into()) };
     let disk = simulator::Disk::new("root", "web-root", "20Gi");
     let guest = Guest::new("prod", "web").cpu(2).memory("4Gi").disks(vec![disk]);
     let guest = guest.does(does()).running_on("n1", since);
-    let scenario = Scenario::empty().node(Node::new("n1").crowded(crowd)).guest(guest);
+    let scenario = Scenario::empty().node(Node::new("n1").with_noisy_neighbour(neighbour)).guest(guest);
     let options = Options {
         metrics_interval: INTERVAL,
         volumes_interval: INTERVAL,

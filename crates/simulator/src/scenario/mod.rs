@@ -57,7 +57,7 @@ impl Scenario {
             down: dead(&nodes),
             now,
         };
-        stories::crowd(&mut nodes, &placement);
+        stories::add_noisy_neighbour(&mut nodes, &placement);
         let mut guests = cast::cast(&placement, today);
         guests.truncate(vms as usize);
         let more = vms - guests.len() as u32;

@@ -6,7 +6,7 @@ use crate::{
     clock::{HOUR, MINUTE, Millis},
     guest::Guest,
     load::{Load, Profile},
-    node::{Crowd, Node},
+    node::{Node, NoisyNeighbour},
 };
 
 /// The node of the noisy neighbour, in clusters of at least two.
@@ -23,13 +23,14 @@ const MIGRATING_FOR: Millis = 25 * MINUTE;
 const RESTARTED_AGO: Millis = 6 * MINUTE;
 
 /// Lets the vCPUs of all guests on one node wait.
-pub fn crowd(nodes: &mut [Node], placement: &Placement) {
+pub fn add_noisy_neighbour(nodes: &mut [Node], placement: &Placement) {
     let name = placement.live(CROWDED_NODE);
     let (namespace, guest) = NEIGHBOUR;
     let by = (namespace.to_owned(), guest.to_owned());
     for node in nodes.iter_mut().filter(|node| node.name == name) {
         node.cores = CROWDED_CORES;
-        node.crowd = Some(Crowd { since: placement.now - CROWDED_FOR, wait: 350, by: by.clone() });
+        node.noisy_neighbour =
+            Some(NoisyNeighbour { since: placement.now - CROWDED_FOR, wait: 350, by: by.clone() });
     }
 }
 

@@ -127,7 +127,7 @@ fn the_node_of_the_noisy_neighbour_is_full_and_no_other_is() {
     let world = cluster(60, 6, &clock);
     for node in world.nodes() {
         let share = world.tenants_of(&node).share(NOW);
-        assert_eq!(share.cpu < 1.0, node.crowd.is_some(), "{}: {share:?}", node.name);
+        assert_eq!(share.cpu < 1.0, node.noisy_neighbour.is_some(), "{}: {share:?}", node.name);
         assert_eq!(share.memory, 1.0, "{}", node.name);
     }
 }
