@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use super::{
-    followers::{Crowd, queries},
+    event_clients::{EventClients, queries},
     process::Program,
     table::{Must, Table, median},
 };
@@ -32,22 +32,22 @@ pub fn measure(table: &mut Table) {
 /// Measures the memory of a client. All views exist before, so that only clients count.
 fn memory(table: &mut Table, server: &Program) {
     let queries = queries(20);
-    let mut crowd = Crowd::new();
-    queries.iter().for_each(|query| crowd.join(server.address, query));
+    let mut clients = EventClients::new();
+    queries.iter().for_each(|query| clients.join(server.address, query));
     // Each view remembers its last eight changes, of which there is one every two seconds.
-    crowd.read_for(25 * SECOND);
-    let before = usual(server, &mut crowd);
-    (queries.len()..CLIENTS).for_each(|n| crowd.join(server.address, &queries[n % queries.len()]));
-    let more = usual(server, &mut crowd) - before;
+    clients.read_for(25 * SECOND);
+    let before = usual(server, &mut clients);
+    (queries.len()..CLIENTS).for_each(|n| clients.join(server.address, &queries[n % queries.len()]));
+    let more = usual(server, &mut clients) - before;
     let each = more * 1e6 / 1024.0 / (CLIENTS - queries.len()) as f64;
     table.row("1,000 clients on 20 views: memory each", each, Must::BeAtMost, 16.0, "KiB");
 }
 
 /// Returns the resident memory in MB: the median of many samples, since each collection uses some for a
 /// moment.
-fn usual(server: &Program, crowd: &mut Crowd) -> f64 {
+fn usual(server: &Program, clients: &mut EventClients) -> f64 {
     let look = |_| {
-        crowd.read_for(SECOND / 5);
+        clients.read_for(SECOND / 5);
         server.rss()
     };
     median((0..41).map(look).collect())
@@ -56,27 +56,27 @@ fn usual(server: &Program, crowd: &mut Crowd) -> f64 {
 fn views(table: &mut Table, server: &Program) {
     // Two cycles of metrics, so that the steady state is compared.
     std::thread::sleep(30 * SECOND);
-    let mut crowd = Crowd::new();
-    let idle = cores(server, &mut crowd);
+    let mut clients = EventClients::new();
+    let idle = cores(server, &mut clients);
     let queries = queries(200);
     // One address may have at most half of all channels.
     for n in 0..CLIENTS {
         let local = Ipv4Addr::new(127, 0, 0, 1 + (n % 4) as u8);
-        crowd.join_from(local, server.address, &queries[n % queries.len()]);
+        clients.join_from(local, server.address, &queries[n % queries.len()]);
     }
-    crowd.read_for(10 * SECOND);
+    clients.read_for(10 * SECOND);
     // A tenth of the clients stop reading.
-    let _stalled = crowd.streams.split_off(CLIENTS * 9 / 10);
-    crowd.delays.clear();
-    let busy = cores(server, &mut crowd);
+    let _stalled = clients.streams.split_off(CLIENTS * 9 / 10);
+    clients.delays.clear();
+    let busy = cores(server, &mut clients);
     let what = "10,000 VMs, 1,000 clients on 200 views";
     table.row(&format!("{what}: CPU beside collecting"), busy - idle, Must::BeAtMost, 0.5, "cores");
-    let delay = crowd.p99() as f64;
+    let delay = clients.p99() as f64;
     table.row(&format!("{what}, 100 stalled: p99 of a change"), delay, Must::BeAtMost, 1000.0, "ms");
 }
 
-fn cores(server: &Program, crowd: &mut Crowd) -> f64 {
+fn cores(server: &Program, clients: &mut EventClients) -> f64 {
     let before = server.cpu();
-    crowd.read_for(30 * SECOND);
+    clients.read_for(30 * SECOND);
     (server.cpu() - before) / 30.0
 }

@@ -7,8 +7,8 @@
 
 mod api;
 mod crowd;
-#[path = "../../tests/it/crowd.rs"]
-mod followers;
+#[path = "../../tests/it/event_clients.rs"]
+mod event_clients;
 mod inside;
 mod page;
 mod people;

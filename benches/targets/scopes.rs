@@ -37,18 +37,18 @@ const LOOK: Millis = 5_000;
 pub fn measure(table: &mut Table, snapshot: &Snapshot) {
     let snapshot = Arc::new(spread(snapshot));
     let before = resident();
-    let mut crowd = Crowd::new(&snapshot);
-    crowd.live(0, ARRIVAL);
-    let access_statuses = crowd.access_statuses();
+    let mut viewers = Viewers::new(&snapshot);
+    viewers.run(0, ARRIVAL);
+    let access_statuses = viewers.access_statuses();
     let complete = access_statuses.iter().filter(|access_status| access_status.is_complete()).count();
     table.row("500 viewers, 1,000 namespaces: decided in 3 min", complete as f64, Must::BeAtLeast, 500.0, "");
     let begun = Instant::now();
-    crowd.live(ARRIVAL, ARRIVAL + STAY);
+    viewers.run(ARRIVAL, ARRIVAL + STAY);
     let per_minute = begun.elapsed().as_secs_f64() * 1000.0 / (STAY as f64 / 60_000.0);
     table.row("the same: deciding, of each minute", per_minute, Must::BeAtMost, 1_200.0, "ms");
     let (a_second, at_once) = (f64::from(REVIEWS_A_SECOND), REVIEWS_AT_ONCE as f64);
-    table.row("the same: reviews in a second", crowd.reviews_a_second(), Must::BeAtMost, a_second, "");
-    table.row("the same: reviews at once", crowd.at_once as f64, Must::BeAtMost, at_once, "");
+    table.row("the same: reviews in a second", viewers.reviews_a_second(), Must::BeAtMost, a_second, "");
+    table.row("the same: reviews at once", viewers.at_once as f64, Must::BeAtMost, at_once, "");
     let grown = resident().saturating_sub(before) as f64 / f64::from(1 << 20);
     table.row("the same: memory", grown, Must::BeAtMost, 64.0, "MiB");
     let identity = Identity { cluster: "bench".into(), demo: false, refresh: 15_000 };
@@ -58,7 +58,7 @@ pub fn measure(table: &mut Table, snapshot: &Snapshot) {
         assert_eq!(home.matching as usize, OWN * snapshot.vms.len() / NAMESPACES);
         begun.elapsed().as_secs_f64() * 1000.0
     };
-    let took = crowd.access_statuses().iter().map(|access_status| page(&access_status.scope)).collect();
+    let took = viewers.access_statuses().iter().map(|access_status| page(&access_status.scope)).collect();
     table.row("the same: view of a part", median(took), Must::BeAtMost, 5.0, "ms");
 }
 
@@ -78,7 +78,7 @@ fn namespace(id: usize) -> String {
 }
 
 /// The viewers, and an API server that allows what the bindings grant.
-struct Crowd {
+struct Viewers {
     book: AccessBook,
     users: Vec<Arc<UserInfo>>,
     under_way: VecDeque<(Millis, Review)>,
@@ -88,7 +88,7 @@ struct Crowd {
     now: Millis,
 }
 
-impl Crowd {
+impl Viewers {
     fn new(snapshot: &Snapshot) -> Self {
         let mut hints = BindingHints::default();
         for viewer in 0..VIEWERS {
@@ -105,7 +105,7 @@ impl Crowd {
         Self { book, users, under_way: VecDeque::new(), at_once: 0, asked: HashMap::new(), now: 0 }
     }
 
-    fn live(&mut self, from: Millis, to: Millis) {
+    fn run(&mut self, from: Millis, to: Millis) {
         for now in (from..to).step_by(STEP as usize) {
             self.now = now;
             if now % LOOK == 0 {

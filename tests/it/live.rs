@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    crowd::{Crowd, queries},
+    event_clients::{EventClients, queries},
     program::{PROGRAM, Running, get},
     wait::eventually,
 };
@@ -36,10 +36,10 @@ fn memory(running: &Running) -> u64 {
 }
 
 /// Returns the median over some seconds: collecting takes a few MB for short times.
-fn usual_memory(running: &Running, crowd: &mut Crowd) -> u64 {
+fn usual_memory(running: &Running, clients: &mut EventClients) -> u64 {
     let mut seen: Vec<u64> = (0..41)
         .map(|_| {
-            crowd.read_for(Duration::from_millis(200));
+            clients.read_for(Duration::from_millis(200));
             memory(running)
         })
         .collect();
@@ -66,23 +66,23 @@ fn a_thousand_clients_cost_little_memory_stalled_ones_hold_nobody_up_and_all_end
     ]));
     wait_until_ready(address);
     let queries = queries(20);
-    let mut crowd = Crowd::new();
-    queries.iter().for_each(|query| crowd.join(address, query));
-    crowd.read_for(RINGS_FILLED);
-    let before = usual_memory(&running, &mut crowd);
-    (queries.len()..CLIENTS).for_each(|n| crowd.join(address, &queries[n % queries.len()]));
-    let each = usual_memory(&running, &mut crowd).saturating_sub(before) / (CLIENTS - queries.len()) as u64;
+    let mut clients = EventClients::new();
+    queries.iter().for_each(|query| clients.join(address, query));
+    clients.read_for(RINGS_FILLED);
+    let before = usual_memory(&running, &mut clients);
+    (queries.len()..CLIENTS).for_each(|n| clients.join(address, &queries[n % queries.len()]));
+    let each = usual_memory(&running, &mut clients).saturating_sub(before) / (CLIENTS - queries.len()) as u64;
     println!("{CLIENTS} clients, 20 views: {each} bytes each");
     assert!(each <= MOST_PER_CLIENT, "a client costs {each} bytes");
 
     // A tenth of them stops reading.
-    let alone = crowd.p99();
-    let stalled = crowd.streams.split_off(CLIENTS * 9 / 10);
+    let alone = clients.p99();
+    let stalled = clients.streams.split_off(CLIENTS * 9 / 10);
     let before = memory(&running);
-    crowd.delays.clear();
-    crowd.read_for(Duration::from_secs(5));
+    clients.delays.clear();
+    clients.read_for(Duration::from_secs(5));
     let more = memory(&running).saturating_sub(before) / stalled.len() as u64;
-    let beside = crowd.p99();
+    let beside = clients.p99();
     println!(
         "events took {alone} ms, beside {} stalled clients {beside} ms; those {more} bytes more each",
         stalled.len()

@@ -3,10 +3,10 @@
 
 mod borders;
 mod code;
-mod crowd;
 mod demo;
 mod deploy;
 mod docs;
+mod event_clients;
 mod live;
 mod past;
 mod program;

@@ -39,35 +39,35 @@ const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
-fn a_crowd_costs_few_reviews_and_outlives_the_api_server() {
+fn many_people_cost_few_reviews_and_outlive_the_api_server() {
     alone(async {
-        let crowd = Crowd::start().await;
-        crowd.fill(WITNESS..WITNESS + 1).await;
-        crowd.all_see_their_own(WITNESS..WITNESS + 1).await;
-        let stream = Follower::follow(&crowd.program, &person(WITNESS)).await;
-        crowd.fill(1..NAMESPACES).await;
-        crowd.are_known(NAMESPACES).await;
+        let cluster = PeopleCluster::start().await;
+        cluster.fill(WITNESS..WITNESS + 1).await;
+        cluster.all_see_their_own(WITNESS..WITNESS + 1).await;
+        let stream = Follower::follow(&cluster.program, &person(WITNESS)).await;
+        cluster.fill(1..NAMESPACES).await;
+        cluster.are_known(NAMESPACES).await;
         let mut known = 2;
         for people in [1..2, 2..51, 51..PEOPLE] {
             let number = people.len();
-            crowd.cost_no_more_than_they_must(people, known).await;
+            cluster.cost_no_more_than_they_must(people, known).await;
             known += number;
         }
-        crowd.page_views_present_no_token_again().await;
-        crowd.stay_within_the_budget();
-        crowd.plane.stop_api_server();
-        let away = crowd.outlive_the_api_server().await;
-        crowd.plane.start_api_server();
-        crowd.plane.ready().await;
+        cluster.page_views_present_no_token_again().await;
+        cluster.stay_within_the_budget();
+        cluster.plane.stop_api_server();
+        let away = cluster.outlive_the_api_server().await;
+        cluster.plane.start_api_server();
+        cluster.plane.ready().await;
         away.unwrap();
-        crowd.are_renewed().await.unwrap();
+        cluster.are_renewed().await.unwrap();
         assert!(!stream.has_ended(), "the stream goes on");
-        crowd.revoke(WITNESS).await;
+        cluster.revoke(WITNESS).await;
         within(SOON, async || check(stream.text().ends_with_no_vms(), || stream.text())).await.unwrap();
     });
 }
 
-struct Crowd {
+struct PeopleCluster {
     plane: ControlPlane,
     access: Access,
     program: Program,
@@ -78,7 +78,7 @@ fn namespace(id: usize) -> String {
     format!("ns-{id:04}")
 }
 
-impl Crowd {
+impl PeopleCluster {
     async fn start() -> Self {
         let plane = ControlPlane::start(6).await;
         plane.install_crds().await;

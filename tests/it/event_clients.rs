@@ -10,14 +10,14 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 /// Sockets that follow events, read in turn.
-pub struct Crowd {
+pub struct EventClients {
     pub streams: Vec<TcpStream>,
     pub bytes: usize,
     /// Milliseconds between the moment that an event tells of and its arrival.
     pub delays: Vec<u64>,
 }
 
-impl Crowd {
+impl EventClients {
     pub fn new() -> Self {
         Self { streams: Vec::new(), bytes: 0, delays: Vec::new() }
     }
