@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use self::{
     activity::ActivityJson,
     details::{DetailsJson, SystemJson},
-    figure::{FigureJson, MissingJson, Of, SampleJson},
+    figure::{Denominator, FigureJson, MissingJson, SampleJson},
     vm_events::EventsJson,
 };
 use i18n::Render;
@@ -140,7 +140,7 @@ impl<'a> VmJson<'a> {
             allocation_missing: vm
                 .allocation_gap
                 .as_ref()
-                .map(|missing| MissingJson::new(missing, Of::Allocated)),
+                .map(|missing| MissingJson::new(missing, Denominator::Allocated)),
             usage: UsageJson::new(vm),
             volumes: vm.volumes.iter().map(VolumeJson::new).collect(),
             guest: GuestJson::new(&vm.guest),
@@ -246,9 +246,9 @@ impl UsageJson {
     fn new(vm: &Vm) -> Self {
         let usage = &vm.summary.usage;
         Self {
-            cpu: FigureJson::new(&usage.cpu, Of::Allocated),
-            memory: FigureJson::new(&usage.memory, Of::Allocated),
-            disk: FigureJson::new(&usage.disk, Of::Capacity),
+            cpu: FigureJson::new(&usage.cpu, Denominator::Allocated),
+            memory: FigureJson::new(&usage.memory, Denominator::Allocated),
+            disk: FigureJson::new(&usage.disk, Denominator::Capacity),
             disk_known: usage.disk_known,
             disk_volumes: usage.disk_volumes,
             activity: ActivityJson::new(&vm.activity, &vm.pressure),
@@ -280,7 +280,7 @@ impl<'a> VolumeJson<'a> {
             block: volume.block,
             storage_class: &volume.storage_class,
             from: volume.source.code(),
-            usage: FigureJson::new(&volume.usage, Of::Capacity),
+            usage: FigureJson::new(&volume.usage, Denominator::Capacity),
             readings: volume.readings.iter().map(ReadingJson::new).collect(),
         }
     }
@@ -295,7 +295,7 @@ struct ReadingJson {
 
 impl ReadingJson {
     fn new(reading: &Reading) -> Self {
-        Self { from: reading.source.code(), figure: FigureJson::new(&reading.figure, Of::Capacity) }
+        Self { from: reading.source.code(), figure: FigureJson::new(&reading.figure, Denominator::Capacity) }
     }
 }
 
@@ -316,7 +316,7 @@ struct GuestJson<'a> {
 impl<'a> GuestJson<'a> {
     fn new(guest: &'a Guest) -> Self {
         Self {
-            memory: guest.memory.as_ref().map(|sample| SampleJson::new(sample, Of::Allocated)),
+            memory: guest.memory.as_ref().map(|sample| SampleJson::new(sample, Denominator::Allocated)),
             filesystems: guest.filesystems.iter().map(FilesystemJson::new).collect(),
             filesystems_left_out: guest.filesystems_left_out,
             sampled_at: guest.at,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figure::{MissingJson, Of, percent};
+use super::figure::{Denominator, MissingJson, percent};
 use model::{
     Millis,
     activity::{Activity, GuestActivity, MemoryUse, Origin, Part, Storage, Swap, Traffic},
@@ -173,7 +173,7 @@ impl<J> PartJson<J> {
     }
 
     fn missing(missing: &Missing) -> Self {
-        Self::Missing { missing: MissingJson::new(missing, Of::Allocated) }
+        Self::Missing { missing: MissingJson::new(missing, Denominator::Allocated) }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     activity::{PartJson, StorageJson, per_second},
-    figure::{MissingJson, Of},
+    figure::{Denominator, MissingJson},
 };
 use model::{
     Millis,
@@ -37,7 +37,7 @@ impl<'a> DetailsJson<'a> {
             migrations_missing: details
                 .migrations_gap
                 .as_ref()
-                .map(|gap| MissingJson::new(gap, Of::Allocated)),
+                .map(|gap| MissingJson::new(gap, Denominator::Allocated)),
         }
     }
 }

@@ -8,9 +8,9 @@ use model::{
     figure::{Basis, Figure, Missing, Sample, Unit},
 };
 
-/// What a used amount is measured against.
+/// The amount against which a used amount is measured.
 #[derive(Clone, Copy)]
-pub enum Of {
+pub enum Denominator {
     Allocated,
     Capacity,
     /// What a node can allocate.
@@ -26,10 +26,10 @@ pub enum FigureJson {
 }
 
 impl FigureJson {
-    pub fn new(figure: &Figure, of: Of) -> Self {
+    pub fn new(figure: &Figure, denominator: Denominator) -> Self {
         match figure {
-            Figure::Known(sample) => Self::Known(SampleJson::new(sample, of)),
-            Figure::Missing(missing) => Self::Missing { missing: MissingJson::new(missing, of) },
+            Figure::Known(sample) => Self::Known(SampleJson::new(sample, denominator)),
+            Figure::Missing(missing) => Self::Missing { missing: MissingJson::new(missing, denominator) },
         }
     }
 }
@@ -60,16 +60,16 @@ pub struct SampleJson {
 }
 
 impl SampleJson {
-    pub fn new(sample: &Sample, of: Of) -> Self {
+    pub fn new(sample: &Sample, denominator: Denominator) -> Self {
         Self {
             used: sample.used,
-            allocated: matches!(of, Of::Allocated).then_some(sample.of),
-            capacity: matches!(of, Of::Capacity).then_some(sample.of),
-            allocatable: matches!(of, Of::Allocatable).then_some(sample.of),
+            allocated: matches!(denominator, Denominator::Allocated).then_some(sample.of),
+            capacity: matches!(denominator, Denominator::Capacity).then_some(sample.of),
+            allocatable: matches!(denominator, Denominator::Allocatable).then_some(sample.of),
             unit: unit(sample.unit),
             percent: percent(sample.used, sample.of),
             source: sample.source.name(),
-            layer: matches!(of, Of::Capacity).then(|| sample.source.layer().name()),
+            layer: matches!(denominator, Denominator::Capacity).then(|| sample.source.layer().name()),
             sampled_at: sample.at,
             window_seconds: f64::from(sample.window_ms) / 1000.0,
             stale: sample.stale,
@@ -90,13 +90,13 @@ pub struct MissingJson {
 }
 
 impl MissingJson {
-    pub fn new(missing: &Missing, of: Of) -> Self {
+    pub fn new(missing: &Missing, denominator: Denominator) -> Self {
         Self {
             reason: missing.reason.code(),
             text: text_in(Lang::English, reason(missing.reason)),
             detail: missing.detail.english(),
             fix: missing.fix.english(),
-            last: missing.last.as_ref().map(|sample| SampleJson::new(sample, of)),
+            last: missing.last.as_ref().map(|sample| SampleJson::new(sample, denominator)),
         }
     }
 }

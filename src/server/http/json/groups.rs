@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    figure::{FigureJson, Of, percent, unit},
+    figure::{Denominator, FigureJson, percent, unit},
     totals::{SourceJson, StatsJson},
 };
 use model::{
@@ -91,7 +91,7 @@ struct NodeUseJson {
 
 impl NodeUseJson {
     fn new(NodeUse { cpu, memory }: &NodeUse) -> Self {
-        let [cpu, memory] = [cpu, memory].map(|figure| FigureJson::new(figure, Of::Allocatable));
+        let [cpu, memory] = [cpu, memory].map(|figure| FigureJson::new(figure, Denominator::Allocatable));
         Self { cpu, memory }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     super::history_figures::{HistoryFigure, HistoryFigures},
     amounts::AmountsJson,
-    figure::{MissingJson, Of, percent, unit},
+    figure::{Denominator, MissingJson, percent, unit},
 };
 use model::{
     Millis,
@@ -49,7 +49,7 @@ impl<'a> HistoryJson<'a> {
                 HistoryOrigin::Prometheus => "prometheus",
                 HistoryOrigin::Both => "both",
             },
-            lacks: lacks.as_ref().map(|missing| MissingJson::new(missing, Of::Allocated)),
+            lacks: lacks.as_ref().map(|missing| MissingJson::new(missing, Denominator::Allocated)),
             cpu: figures.then(HistoryFigure::Cpu, || SeriesJson::new(cpu)),
             memory: figures.then(HistoryFigure::Memory, || SeriesJson::new(memory)),
             disk: figures.then(HistoryFigure::Disk, || SeriesJson::new(disk)),

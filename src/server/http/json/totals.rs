@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     decimal,
-    figure::{Of, percent, unit},
+    figure::{Denominator, percent, unit},
 };
 use i18n::{Lang, Render, gives, permission, text_in};
 use model::{
@@ -58,11 +58,11 @@ struct MeasuredJson {
 }
 
 impl MeasuredJson {
-    fn new(measured: &Measured, unit: &'static str, of: Of) -> Self {
+    fn new(measured: &Measured, unit: &'static str, denominator: Denominator) -> Self {
         Self {
             used: measured.used,
-            allocated: matches!(of, Of::Allocated).then_some(measured.of),
-            capacity: matches!(of, Of::Capacity).then_some(measured.of),
+            allocated: matches!(denominator, Denominator::Allocated).then_some(measured.of),
+            capacity: matches!(denominator, Denominator::Capacity).then_some(measured.of),
             unit,
             percent: percent(measured.used, measured.of),
             measured_vms: measured.vms,
@@ -87,9 +87,9 @@ impl StatsJson {
             total_memory_bytes: totals.memory,
             memory_unreadable: totals.memory_unreadable,
             usage: TotalUsageJson {
-                cpu: MeasuredJson::new(&totals.cpu_used, unit(Unit::Nanocores), Of::Allocated),
-                memory: MeasuredJson::new(&totals.memory_used, unit(Unit::Bytes), Of::Allocated),
-                disk: MeasuredJson::new(&totals.disk_used, unit(Unit::Bytes), Of::Capacity),
+                cpu: MeasuredJson::new(&totals.cpu_used, unit(Unit::Nanocores), Denominator::Allocated),
+                memory: MeasuredJson::new(&totals.memory_used, unit(Unit::Bytes), Denominator::Allocated),
+                disk: MeasuredJson::new(&totals.disk_used, unit(Unit::Bytes), Denominator::Capacity),
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figure::{MissingJson, Of};
+use super::figure::{Denominator, MissingJson};
 use model::{
     Millis,
     events::{Event, EventObject, VmEvents},
@@ -27,7 +27,7 @@ impl<'a> EventsJson<'a> {
         Self {
             events: events.iter().map(EventJson::new).collect(),
             events_left_out: *left_out,
-            events_missing: gap.as_ref().map(|gap| MissingJson::new(gap, Of::Allocated)),
+            events_missing: gap.as_ref().map(|gap| MissingJson::new(gap, Denominator::Allocated)),
             events_read_at: *read,
         }
     }
