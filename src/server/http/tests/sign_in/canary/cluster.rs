@@ -102,7 +102,7 @@ pub fn users(rng: &mut StdRng) -> Vec<User> {
 
 /// How the users sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum SignInMethod {
     /// By a Kubernetes token. Programs send theirs.
     Token,
     /// At a provider. Programs are scripts of a page.
@@ -114,7 +114,7 @@ pub enum Way {
 }
 
 pub struct Cluster {
-    way: Way,
+    method: SignInMethod,
     pub gated: Gated,
     /// What each user must not find.
     pub hidden: Vec<Facts>,
@@ -166,7 +166,7 @@ async fn answer_questions(mut questions: Questions, asked: Arc<Mutex<BTreeSet<St
     }
 }
 
-impl Way {
+impl SignInMethod {
     fn serve(self, server: Server, provider: &Arc<FakeProvider>, config: &OidcConfig) -> Gated {
         let keys = SessionKeys::of_this_process();
         let public_url = (self == Self::Provider).then_some(realm::PUBLIC);
@@ -196,7 +196,7 @@ impl Way {
 }
 
 impl Cluster {
-    pub async fn serve(world: &CanaryCluster, users: &[User], way: Way) -> Self {
+    pub async fn serve(world: &CanaryCluster, users: &[User], method: SignInMethod) -> Self {
         let snapshot = snapshot_of(1, world);
         let store = Arc::new(HistoryStore::default());
         let limits = Limits {
@@ -225,9 +225,9 @@ impl Cluster {
         let (config, _secret) =
             realm::config(ClaimMappings { username_prefix: String::new(), ..ClaimMappings::default() });
         let server = Server { router: router(app.clone()), app, snapshots };
-        let gated = way.serve(server, &provider, &config);
+        let gated = method.serve(server, &provider, &config);
         let (hidden, sessions) = (Vec::new(), Vec::new());
-        let mut cluster = Self { way, gated, hidden, asked, listed, sessions, _findings: findings };
+        let mut cluster = Self { method, gated, hidden, asked, listed, sessions, _findings: findings };
         for user in users {
             cluster.admit(user, &provider).await;
         }
@@ -257,15 +257,15 @@ impl Cluster {
         for id in &rights.events {
             kubernetes.allow(name, &namespace(*id), ReviewedResource::Events);
         }
-        let session = match self.way {
-            Way::Token => self.gated.sign_in(name).await,
-            Way::Provider => {
+        let session = match self.method {
+            SignInMethod::Token => self.gated.sign_in(name).await,
+            SignInMethod::Provider => {
                 provider.change(|state| state.claims = json!({"sub": name}));
                 let browser = Browser::default();
                 realm::sign_in(&self.gated, provider, &browser, "%2F").await;
                 browser.cookies()
             }
-            Way::Assertion => {
+            SignInMethod::Assertion => {
                 let mut token = String::new();
                 provider.change(|state| {
                     state.claims = json!({"sub": name});
@@ -273,7 +273,7 @@ impl Cluster {
                 });
                 format!("Bearer {token}")
             }
-            Way::Headers => (*name).to_owned(),
+            SignInMethod::Headers => (*name).to_owned(),
         };
         self.sessions.push((*name, session));
     }
@@ -288,12 +288,12 @@ impl Cluster {
 
     /// Sends a request of a browser.
     pub async fn get(&self, user: &User, url: &str, headers: &[(&str, &str)]) -> Answer {
-        let own = [("host", "localhost"), (self.way.header(), self.session(user))];
+        let own = [("host", "localhost"), (self.method.header(), self.session(user))];
         self.gated.server.send(Method::GET, url, &[&own[..], headers].concat()).await
     }
 
     pub async fn ask(&self, user: &User, ask: &Ask) -> Answer {
-        if !ask.by_program || self.way != Way::Token {
+        if !ask.by_program || self.method != SignInMethod::Token {
             return self.get(user, &ask.url, &ask.headers).await;
         }
         let token = format!("Bearer {}", user.name);

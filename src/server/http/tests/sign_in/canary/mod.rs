@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 
 use self::model::Beside;
 use super::super::fixture::Answer;
-use cluster::{Cluster, Report, User, Way, users};
+use cluster::{Cluster, Report, SignInMethod, User, users};
 use routes::Ask;
 use scan::{Facts, plain};
 use world::CanaryCluster;
@@ -43,14 +43,14 @@ const ROWS: usize = 54;
 const ASK_EACH: usize = 5;
 
 /// Lets users ask for everything, in changing order, so that each finds in the caches what others left.
-async fn look(seed: u64, way: Way) {
+async fn compare_all_answers(seed: u64, method: SignInMethod) {
     let mut rng = StdRng::seed_from_u64(seed);
     let world = CanaryCluster::random(&mut rng, ROWS);
     let users = users(&mut rng);
-    let cluster = Cluster::serve(&world, &users, way).await;
+    let cluster = Cluster::serve(&world, &users, method).await;
     let mut twins = Vec::new();
     for user in &users {
-        twins.push(Cluster::serve(&world.twin(&user.rights), std::slice::from_ref(user), way).await);
+        twins.push(Cluster::serve(&world.twin(&user.rights), std::slice::from_ref(user), method).await);
     }
     let mut report = Report::default();
     let mut found: Vec<Facts> = users.iter().map(|_| Facts::default()).collect();
@@ -85,27 +85,27 @@ async fn look(seed: u64, way: Way) {
 
 #[tokio::test]
 async fn nobody_learns_anything_of_what_they_may_not_see() {
-    look(1, Way::Token).await;
+    compare_all_answers(1, SignInMethod::Token).await;
 }
 
 #[tokio::test]
 async fn nobody_learns_anything_of_another_cluster() {
-    look(2, Way::Token).await;
+    compare_all_answers(2, SignInMethod::Token).await;
 }
 
 #[tokio::test]
 async fn nobody_who_signs_in_at_a_provider_learns_anything_of_what_they_may_not_see() {
-    look(3, Way::Provider).await;
+    compare_all_answers(3, SignInMethod::Provider).await;
 }
 
 #[tokio::test]
 async fn nobody_who_comes_through_a_proxy_with_assertions_learns_anything_of_what_they_may_not_see() {
-    look(4, Way::Assertion).await;
+    compare_all_answers(4, SignInMethod::Assertion).await;
 }
 
 #[tokio::test]
 async fn nobody_whom_a_proxy_names_learns_anything_of_what_they_may_not_see() {
-    look(7, Way::Headers).await;
+    compare_all_answers(7, SignInMethod::Headers).await;
 }
 
 /// Compares an answer with what the test knows.
@@ -239,7 +239,7 @@ async fn no_tag_of_another_scope_is_known() {
     let mut rng = StdRng::seed_from_u64(5);
     let world = CanaryCluster::random(&mut rng, 20);
     let users = users(&mut rng);
-    let cluster = Cluster::serve(&world, &users, Way::Token).await;
+    let cluster = Cluster::serve(&world, &users, SignInMethod::Token).await;
     let list = async |user: &User, known: &str| {
         let known = if known.is_empty() { vec![] } else { vec![("if-none-match", known)] };
         cluster.get(user, "/api/vms", &known).await
@@ -266,7 +266,7 @@ async fn nobody_has_the_archive_asked_about_what_they_may_not_see() {
     let mut rng = StdRng::seed_from_u64(6);
     let world = CanaryCluster::random(&mut rng, 30);
     let tenant = users(&mut rng).swap_remove(1);
-    let cluster = Cluster::serve(&world, std::slice::from_ref(&tenant), Way::Token).await;
+    let cluster = Cluster::serve(&world, std::slice::from_ref(&tenant), SignInMethod::Token).await;
     for row in &world.rows {
         let (namespace, name) = (objects::namespace(row.namespace), objects::name(row));
         for url in [

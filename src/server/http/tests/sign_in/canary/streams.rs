@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tower::ServiceExt;
 
 use super::{
-    cluster::{Cluster, Report, User, Way, users},
+    cluster::{Cluster, Report, SignInMethod, User, users},
     objects::{KINDS, NODES, Row, name, namespace, node_name, vm},
     scan::Facts,
     world::{CanaryCluster, Rights},
@@ -115,12 +115,14 @@ async fn no_event_tells_of_what_is_hidden() {
     let mut rng = StdRng::seed_from_u64(11);
     let world = CanaryCluster::random(&mut rng, 40);
     let users = users(&mut rng);
-    let mut cluster = Cluster::serve(&world, &users, Way::Token).await;
+    let mut cluster = Cluster::serve(&world, &users, SignInMethod::Token).await;
     let views = views(&world, &mut rng);
     let mut twins = Vec::new();
     let mut streams = Vec::new();
     for (at, user) in users.iter().enumerate() {
-        twins.push(Cluster::serve(&world.twin(&user.rights), std::slice::from_ref(user), Way::Token).await);
+        twins.push(
+            Cluster::serve(&world.twin(&user.rights), std::slice::from_ref(user), SignInMethod::Token).await,
+        );
         for url in &views {
             let stream = Stream::open(&cluster, user, url, "").await;
             streams.push((at, url, stream, Stream::open(&twins[at], user, url, "").await, String::new()));
@@ -190,8 +192,9 @@ async fn after_a_right_is_lost_no_event_tells_of_it() {
     let mut rng = StdRng::seed_from_u64(12);
     let world = CanaryCluster::random(&mut rng, 60);
     let (before, after) = before_and_after();
-    let mut cluster = Cluster::serve(&world, std::slice::from_ref(&before), Way::Token).await;
-    let fresh = Cluster::serve(&world.twin(&after.rights), std::slice::from_ref(&after), Way::Token).await;
+    let mut cluster = Cluster::serve(&world, std::slice::from_ref(&before), SignInMethod::Token).await;
+    let fresh =
+        Cluster::serve(&world.twin(&after.rights), std::slice::from_ref(&after), SignInMethod::Token).await;
     let is_a_consumer = |row: &&Row| {
         let VmSummary { status, node, usage, .. } = &vm(row).summary;
         row.namespace == 0
@@ -258,7 +261,7 @@ async fn after_a_right_is_lost_nothing_more_of_a_download_leaves() {
     let lost_facts = world.facts(&before.rights).without(&world.facts(&after.rights));
     let mut report = Report::default();
     for url in ["/api/vms.csv", "/api/vms.json"] {
-        let cluster = Cluster::serve(&world, std::slice::from_ref(&before), Way::Token).await;
+        let cluster = Cluster::serve(&world, std::slice::from_ref(&before), SignInMethod::Token).await;
         let mut stream = Stream::open(&cluster, &before, url, "").await;
         let first = stream.body.next().await.unwrap().unwrap();
         assert!(!Facts::of(&first).among(&lost_facts).is_empty(), "{url} showed it before");
