@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     lists::answer_lists,
     objects::{KINDS, NAMESPACES, NOW, namespace},
-    routes::Ask,
+    routes::RouteRequest,
     scan::{Facts, plain},
     world::{CanaryCluster, Rights},
 };
@@ -292,13 +292,13 @@ impl Cluster {
         self.gated.server.send(Method::GET, url, &[&own[..], headers].concat()).await
     }
 
-    pub async fn ask(&self, user: &User, ask: &Ask) -> Answer {
-        if !ask.by_program || self.method != SignInMethod::Token {
-            return self.get(user, &ask.url, &ask.headers).await;
+    pub async fn send(&self, user: &User, request: &RouteRequest) -> Answer {
+        if !request.by_program || self.method != SignInMethod::Token {
+            return self.get(user, &request.url, &request.headers).await;
         }
         let token = format!("Bearer {}", user.name);
         let own = [("authorization", token.as_str())];
-        self.gated.server.send(Method::GET, &ask.url, &[&own[..], &ask.headers[..]].concat()).await
+        self.gated.server.send(Method::GET, &request.url, &[&own[..], &request.headers[..]].concat()).await
     }
 }
 

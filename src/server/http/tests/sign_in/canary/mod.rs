@@ -34,13 +34,13 @@ use serde::de::DeserializeOwned;
 use self::model::Beside;
 use super::super::fixture::Answer;
 use cluster::{Cluster, Report, SignInMethod, User, users};
-use routes::Ask;
+use routes::RouteRequest;
 use scan::{Facts, plain};
 use world::CanaryCluster;
 
 const ROWS: usize = 54;
 /// Users who ask for the same thing: enough for each order of two users to occur.
-const ASK_EACH: usize = 5;
+const USERS_PER_REQUEST: usize = 5;
 
 /// Lets users ask for everything, in changing order, so that each finds in the caches what others left.
 async fn compare_all_answers(seed: u64, method: SignInMethod) {
@@ -54,16 +54,16 @@ async fn compare_all_answers(seed: u64, method: SignInMethod) {
     }
     let mut report = Report::default();
     let mut found: Vec<Facts> = users.iter().map(|_| Facts::default()).collect();
-    for ask in routes::asks(&world, &mut rng) {
+    for request in routes::requests(&world, &mut rng) {
         let mut order: Vec<usize> = (0..users.len()).collect();
         order.shuffle(&mut rng);
-        for at in order.into_iter().take(ASK_EACH) {
+        for at in order.into_iter().take(USERS_PER_REQUEST) {
             let user = &users[at];
-            let (answer, twin) = tokio::join!(cluster.ask(user, &ask), twins[at].ask(user, &ask));
+            let (answer, twin) = tokio::join!(cluster.send(user, &request), twins[at].send(user, &request));
             let facts = Facts::of_answer(&answer);
-            report.canary(user, &ask.url, &facts, &cluster.hidden[at]);
-            report.twin(user, &ask.url, &answer, &twin);
-            report.model(user, &ask.url, || check(&world, user, &ask, &answer));
+            report.canary(user, &request.url, &facts, &cluster.hidden[at]);
+            report.twin(user, &request.url, &answer, &twin);
+            report.model(user, &request.url, || check(&world, user, &request, &answer));
             found[at].owners.extend(facts.owners);
             found[at].numbers.extend(facts.numbers);
         }
@@ -109,27 +109,27 @@ async fn nobody_whom_a_proxy_names_learns_anything_of_what_they_may_not_see() {
 }
 
 /// Compares an answer with what the test knows.
-fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
+fn check(world: &CanaryCluster, user: &User, request: &RouteRequest, answer: &Answer) {
     let seen = world.seen(&user.rights);
-    match ask.route {
+    match request.route {
         "/fn/home" => {
-            let query = Query::of_address(&asked_query(ask)).unwrap();
+            let query = Query::of_address(&asked_query(request)).unwrap();
             let view = decode::<HomeView>(answer);
             model::check_home(&view, &seen, &query, &beside(world, user));
         }
         "/fn/groups" => {
-            let query = GroupsQuery::of_address(&asked_query(ask)).unwrap();
+            let query = GroupsQuery::of_address(&asked_query(request)).unwrap();
             let nodes = world.node_objects().into_iter().filter(|node| user.rights.nodes && node.takes_vms);
             let nodes = nodes.map(|node| node.name).collect();
             model::check_groups(&decode::<GroupsView>(answer), &seen, &nodes, &query);
         }
         "/fn/node" => {
-            let name = ask.url.trim_start_matches("/fn/node?name=");
+            let name = request.url.trim_start_matches("/fn/node?name=");
             let object = world.node_objects().into_iter().find(|node| user.rights.nodes && node.name == name);
             model::check_node(&decode::<NodeView>(answer), &seen, name, object.as_ref());
         }
-        "/api/nodes/{name}" if !ask.url.contains("NOT") => {
-            let name = ask.url.trim_start_matches("/api/nodes/");
+        "/api/nodes/{name}" if !request.url.contains("NOT") => {
+            let name = request.url.trim_start_matches("/api/nodes/");
             let is_there =
                 |vm: &&Vm| [&vm.summary.node, &vm.summary.migrating_to].iter().any(|of| *of == name);
             let is_known = user.rights.nodes && world.node_objects().iter().any(|node| node.name == name)
@@ -137,7 +137,7 @@ fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
             let status = if is_known { StatusCode::OK } else { StatusCode::NOT_FOUND };
             assert_eq!(answer.status, status);
         }
-        "/fn/insights" if asked_query(ask).is_empty() => {
+        "/fn/insights" if asked_query(request).is_empty() => {
             let findings = world.findings().into_iter().filter(|(row, _)| user.rights.sees(row));
             let findings: Vec<Insight> = findings.map(|(_, finding)| finding).collect();
             model::check_insights(&decode::<InsightsView>(answer), &seen, &findings);
@@ -155,12 +155,12 @@ fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
             let all: BTreeSet<&str> = seen.iter().map(|vm| vm.uid.as_str()).collect();
             // A query selects some of them.
             assert!(
-                listed.is_subset(&all) && (ask.url.contains('?') || listed == all),
+                listed.is_subset(&all) && (request.url.contains('?') || listed == all),
                 "{listed:?} of {all:?}"
             );
         }
         "/api/attention" => check_attention(&json(answer), &seen, &beside(world, user)),
-        "/api/vms/{name}" if !ask.url.contains("NOT") => check_one(&seen, ask, answer),
+        "/api/vms/{name}" if !request.url.contains("NOT") => check_one(&seen, request, answer),
         "/api/sources" => {
             let sources = json(answer);
             for source in sources.as_array().unwrap() {
@@ -200,9 +200,9 @@ fn check_attention(answer: &serde_json::Value, seen: &[Vm], beside: &Beside) {
 }
 
 /// A name is ambiguous only between namespaces that the user may see.
-fn check_one(seen: &[Vm], ask: &Ask, answer: &Answer) {
+fn check_one(seen: &[Vm], request: &RouteRequest, answer: &Answer) {
     let (name, namespace) =
-        ask.url.trim_start_matches("/api/vms/").split_once('?').unwrap_or((&ask.url[9..], ""));
+        request.url.trim_start_matches("/api/vms/").split_once('?').unwrap_or((&request.url[9..], ""));
     let namespace = namespace.trim_start_matches("namespace=");
     let named = seen.iter().filter(|vm| vm.summary.name == name);
     let named = named.filter(|vm| namespace.is_empty() || vm.summary.namespace == namespace);
@@ -221,8 +221,8 @@ fn check_one(seen: &[Vm], ask: &Ask, answer: &Answer) {
 }
 
 /// Returns the query of the page whose view a server function returns.
-fn asked_query(ask: &Ask) -> String {
-    percent_decode(ask.url.split_once("query=").unwrap_or_default().1).unwrap()
+fn asked_query(request: &RouteRequest) -> String {
+    percent_decode(request.url.split_once("query=").unwrap_or_default().1).unwrap()
 }
 
 fn decode<T: DeserializeOwned>(answer: &Answer) -> T {

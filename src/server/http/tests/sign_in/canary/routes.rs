@@ -18,7 +18,7 @@ const PUBLIC: [&str; 8] =
 
 /// A request, and the route that answers it.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct RouteRequest {
     pub route: &'static str,
     pub url: String,
     /// Requested by a program, with a token in its header.
@@ -74,12 +74,17 @@ const CODINGS: [(&str, &str); 3] =
     [("accept-encoding", "identity"), ("accept-encoding", "br"), ("accept-encoding", "gzip")];
 
 /// Returns requests of every route.
-pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
-    let mut asks = Vec::new();
+pub fn requests(world: &CanaryCluster, rng: &mut StdRng) -> Vec<RouteRequest> {
+    let mut requests = Vec::new();
     let mut add = |route, url: String| {
-        let at = asks.len();
+        let at = requests.len();
         let headers = vec![LANGUAGES[at % 2], CODINGS[at % 3]];
-        asks.push(Ask { route, by_program: url.starts_with("/api/") && at % 4 == 0, url, headers });
+        requests.push(RouteRequest {
+            route,
+            by_program: url.starts_with("/api/") && at % 4 == 0,
+            url,
+            headers,
+        });
     };
     for query in list_queries(world, rng) {
         let mut coded = String::new();
@@ -170,7 +175,7 @@ pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
     ] {
         add(route, url.to_owned());
     }
-    asks
+    requests
 }
 
 /// Returns the routes that the program's source names.
@@ -194,7 +199,8 @@ fn every_route_is_asked() {
     use rand::SeedableRng;
     let mut rng = StdRng::seed_from_u64(1);
     let world = CanaryCluster::random(&mut rng, 30);
-    let asked: BTreeSet<String> = asks(&world, &mut rng).iter().map(|ask| ask.route.to_owned()).collect();
+    let asked: BTreeSet<String> =
+        requests(&world, &mut rng).iter().map(|request| request.route.to_owned()).collect();
     let mut covered: BTreeSet<String> = asked.into_iter().chain(PUBLIC.map(str::to_owned)).collect();
     // The streams have tests of their own.
     covered.insert("/api/events".to_owned());
