@@ -31,7 +31,7 @@ use axum::http::StatusCode;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::de::DeserializeOwned;
 
-use self::model::Beside;
+use self::model::AttentionFacts;
 use super::super::fixture::Answer;
 use cluster::{Cluster, Report, SignInMethod, User, users};
 use routes::RouteRequest;
@@ -115,7 +115,7 @@ fn check(world: &CanaryCluster, user: &User, request: &RouteRequest, answer: &An
         "/fn/home" => {
             let query = Query::of_address(&asked_query(request)).unwrap();
             let view = decode::<HomeView>(answer);
-            model::check_home(&view, &seen, &query, &beside(world, user));
+            model::check_home(&view, &seen, &query, &attention_facts(world, user));
         }
         "/fn/groups" => {
             let query = GroupsQuery::of_address(&asked_query(request)).unwrap();
@@ -159,7 +159,7 @@ fn check(world: &CanaryCluster, user: &User, request: &RouteRequest, answer: &An
                 "{listed:?} of {all:?}"
             );
         }
-        "/api/attention" => check_attention(&json(answer), &seen, &beside(world, user)),
+        "/api/attention" => check_attention(&json(answer), &seen, &attention_facts(world, user)),
         "/api/vms/{name}" if !request.url.contains("NOT") => check_one(&seen, request, answer),
         "/api/sources" => {
             let sources = json(answer);
@@ -173,18 +173,18 @@ fn check(world: &CanaryCluster, user: &User, request: &RouteRequest, answer: &An
 }
 
 /// What the user may know of VMs beside their own figures.
-fn beside(world: &CanaryCluster, user: &User) -> Beside {
+fn attention_facts(world: &CanaryCluster, user: &User) -> AttentionFacts {
     let is_lost = |node: &Node| user.rights.nodes && node.ready != Some(true);
     let lost = world.node_objects().into_iter().filter(is_lost).map(|node| node.name).collect();
     let seen = world.findings().into_iter().filter(|(row, _)| user.rights.sees(row));
     let undersized = seen.filter(|(_, of)| matches!(of.finding, Finding::Undersized(_)));
     let names = undersized.map(|(_, of)| (of.kind, of.namespace, of.name));
-    Beside { lost, undersized: names.collect() }
+    AttentionFacts { lost, undersized: names.collect() }
 }
 
 /// The incidents name and count VMs that the user sees.
-fn check_attention(answer: &serde_json::Value, seen: &[Vm], beside: &Beside) {
-    let kinds: Vec<_> = seen.iter().map(|vm| (vm, model::kinds(vm, beside))).collect();
+fn check_attention(answer: &serde_json::Value, seen: &[Vm], facts: &AttentionFacts) {
+    let kinds: Vec<_> = seen.iter().map(|vm| (vm, model::kinds(vm, facts))).collect();
     let with = |kind: AttentionKind| kinds.iter().filter(|(_, of)| of.contains(&kind)).count() as u64;
     assert_eq!(answer["vms"], kinds.iter().filter(|(_, of)| !of.is_empty()).count() as u64);
     for kind in AttentionKind::ALL {

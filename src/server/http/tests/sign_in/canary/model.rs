@@ -19,14 +19,14 @@ use model::{
 
 /// What the user may know of VMs beside their own figures.
 #[derive(Debug, Default)]
-pub struct Beside {
+pub struct AttentionFacts {
     /// Nodes that are not ready.
     pub lost: BTreeSet<String>,
     /// VMs that are undersized by their history.
     pub undersized: BTreeSet<RowName>,
 }
 
-pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query, beside: &Beside) {
+pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query, beside: &AttentionFacts) {
     assert_eq!(view.totals, totals(&seen.iter().collect::<Vec<_>>()));
     let matching: Vec<&Vm> = seen.iter().filter(|vm| passes(vm, query, beside)).collect();
     assert_eq!(view.matching as usize, matching.len(), "{query:?}");
@@ -49,7 +49,7 @@ pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query, beside: &Beside) 
     }
 }
 
-fn check_facets(view: &HomeView, seen: &[Vm], query: &Query, beside: &Beside) {
+fn check_facets(view: &HomeView, seen: &[Vm], query: &Query, beside: &AttentionFacts) {
     // Each filter is counted as if it had this value, and the others stayed.
     let count = |query: Query| seen.iter().filter(|vm| passes(vm, &query, beside)).count() as u32;
     let names = |of: fn(&Vm) -> Vec<&String>| {
@@ -192,7 +192,7 @@ pub fn group_of(vm: &Vm, by: GroupBy) -> &str {
     }
 }
 
-fn passes(vm: &Vm, query: &Query, beside: &Beside) -> bool {
+fn passes(vm: &Vm, query: &Query, beside: &AttentionFacts) -> bool {
     let Query { q, namespace, status, node, attention, .. } = query;
     let summary = &vm.summary;
     let texts = [&summary.name, &summary.namespace, &summary.node, &summary.ip_address, &vm.os_image]
@@ -212,7 +212,7 @@ fn passes(vm: &Vm, query: &Query, beside: &Beside) -> bool {
 }
 
 /// Returns what a VM needs attention for.
-pub fn kinds(vm: &Vm, beside: &Beside) -> BTreeSet<AttentionKind> {
+pub fn kinds(vm: &Vm, beside: &AttentionFacts) -> BTreeSet<AttentionKind> {
     let summary = &vm.summary;
     let may_run = matches!(summary.status, Status::Running | Status::Unknown);
     if may_run && beside.lost.contains(&summary.node) {
@@ -239,7 +239,7 @@ fn has_unknown(vm: &Vm) -> bool {
 }
 
 /// What fresh activity the generator makes is always too much, and no file system is on one of its volumes.
-fn running_kinds(vm: &Vm, beside: &Beside) -> BTreeSet<AttentionKind> {
+fn running_kinds(vm: &Vm, beside: &AttentionFacts) -> BTreeSet<AttentionKind> {
     let usage = &vm.summary.usage;
     let is_full = |used: u64, of: u64, percent: u128| u128::from(used) * 100 >= u128::from(of) * percent;
     let is_high = |figure: &Figure| {
