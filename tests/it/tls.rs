@@ -21,18 +21,18 @@ use super::{
     wait::eventually,
 };
 
-struct Made {
+struct PemPair {
     certificate: String,
     key: String,
 }
 
 /// Makes a certificate for localhost that ends in so many hours.
-fn make(hours: i64) -> Made {
+fn make_pair(hours: i64) -> PemPair {
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let now = OffsetDateTime::now_utc();
     (params.not_before, params.not_after) = (now - Duration::hours(1000), now + Duration::hours(hours));
     let key = rcgen::KeyPair::generate().unwrap();
-    Made { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+    PemPair { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
 }
 
 /// The two files, in a folder of their own.
@@ -43,17 +43,17 @@ struct Files {
 }
 
 impl Files {
-    fn of(made: &Made) -> Self {
+    fn of(pair: &PemPair) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
         let files = Self { folder, certificate, key };
-        files.write(made);
+        files.write(pair);
         files
     }
 
-    fn write(&self, made: &Made) {
-        fs::write(&self.certificate, &made.certificate).unwrap();
-        fs::write(&self.key, &made.key).unwrap();
+    fn write(&self, pair: &PemPair) {
+        fs::write(&self.certificate, &pair.certificate).unwrap();
+        fs::write(&self.key, &pair.key).unwrap();
         fs::set_permissions(&self.key, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
@@ -77,7 +77,7 @@ impl Files {
 }
 
 /// Connects as a client that trusts this certificate alone.
-fn connect(address: SocketAddr, trusted: &Made) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+fn connect(address: SocketAddr, trusted: &PemPair) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted.certificate.as_bytes()).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -100,7 +100,7 @@ fn rest(mut stream: impl Read) -> String {
     answer
 }
 
-fn ask(address: SocketAddr, trusted: &Made, path: &str) -> io::Result<String> {
+fn ask(address: SocketAddr, trusted: &PemPair, path: &str) -> io::Result<String> {
     let mut stream = connect(address, trusted)?;
     send(&mut stream, path);
     Ok(rest(stream))
@@ -112,10 +112,10 @@ fn terminate(running: &Running) {
 
 #[test]
 fn it_serves_https_and_the_health_check_follows() {
-    let (made, other) = (make(100), make(100));
-    let (files, others) = (Files::of(&made), Files::of(&other));
+    let (pair, other) = (make_pair(100), make_pair(100));
+    let (files, others) = (Files::of(&pair), Files::of(&other));
     let (mut running, address) = Running::start_with("https", &mut files.demo(3));
-    let answer = ask(address, &made, "/api/vms").unwrap();
+    let answer = ask(address, &pair, "/api/vms").unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
     assert!(ask(address, &other, "/api/vms").is_err(), "a client verifies the certificate");
@@ -144,7 +144,7 @@ fn it_serves_https_and_the_health_check_follows() {
 
 #[test]
 fn a_new_pair_is_used_without_a_restart_and_a_bad_one_is_logged_once() {
-    let (old, new) = (make(100), make(200));
+    let (old, new) = (make_pair(100), make_pair(200));
     let files = Files::of(&old);
     let log = Log::new();
     let (_running, address) = Running::start_with("https", files.demo(3).stderr(log.writer()));
@@ -167,14 +167,14 @@ fn a_new_pair_is_used_without_a_restart_and_a_bad_one_is_logged_once() {
 
 #[test]
 fn a_signal_lets_an_answer_over_tls_finish() {
-    let made = make(100);
-    let (mut running, address) = Running::start_with("https", &mut Files::of(&made).demo(1000));
-    eventually(|| match ask(address, &made, "/readyz").unwrap() {
+    let pair = make_pair(100);
+    let (mut running, address) = Running::start_with("https", &mut Files::of(&pair).demo(1000));
+    eventually(|| match ask(address, &pair, "/readyz").unwrap() {
         ready if ready.contains("200 OK") => Ok(()),
         other => Err(other),
     });
-    let mut idle = connect(address, &made).unwrap();
-    let mut busy = connect(address, &made).unwrap();
+    let mut idle = connect(address, &pair).unwrap();
+    let mut busy = connect(address, &pair).unwrap();
     send(&mut busy, "/api/vms");
     let mut head = [0; 15];
     busy.read_exact(&mut head).unwrap();
@@ -196,13 +196,13 @@ fn a_signal_lets_an_answer_over_tls_finish() {
 
 #[test]
 fn a_pair_that_cannot_be_used_is_a_failure_and_an_expired_one_a_warning() {
-    let good = make(100);
-    let bad = Files::of(&Made { certificate: good.certificate.clone(), key: make(100).key });
+    let good = make_pair(100);
+    let bad = Files::of(&PemPair { certificate: good.certificate.clone(), key: make_pair(100).key });
     let (code, stdout, stderr) = output(&mut bad.demo(3));
     assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
     assert!(stderr.contains("--tls-cert and --tls-key cannot be used: the private key in"), "{stderr}");
 
-    let expired = Files::of(&make(-1));
+    let expired = Files::of(&make_pair(-1));
     fs::set_permissions(&expired.key, fs::Permissions::from_mode(0o644)).unwrap();
     let log = Log::new();
     let (_running, address) = Running::start_with("https", expired.demo(3).stderr(log.writer()));

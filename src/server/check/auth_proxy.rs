@@ -75,7 +75,7 @@ mod tests {
             auth_proxy::{by_assertion, by_certificate},
             oidc::provider::{FakeProvider, SigningKey},
         },
-        tls::tests::for_names,
+        tls::tests::pair_for_names,
     };
 
     #[tokio::test]
@@ -123,7 +123,7 @@ mod tests {
         );
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.crt");
-        std::fs::write(&ca, for_names(&["proxy.example"]).certificate).unwrap();
+        std::fs::write(&ca, pair_for_names(&["proxy.example"]).certificate).unwrap();
         let ProxyProof::Certificate(config) = &mut silent.config.proof else { panic!("a certificate") };
         config.ca = ca;
         assert_eq!(verdicts(&ask(&silent).await), [Verdict::Ok, Verdict::Warning]);

@@ -76,7 +76,7 @@ fn dates(pair: &KeyPair, now: Timestamp) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::tls::tests::{Files, ends_in};
+    use crate::server::tls::tests::{Files, pair_ending_in};
 
     fn marks(pair: Result<KeyPair, String>, public_url: &str) -> Vec<Verdict> {
         let url = PublicUrl::new(public_url.parse().unwrap()).unwrap();
@@ -95,11 +95,11 @@ mod tests {
             (6 * DAY, "https://vms.example", vec![Warning, Ok]),
             (-DAY, "https://vms.example", vec![Missing, Ok]),
         ] {
-            let files = Files::of(&ends_in(seconds));
+            let files = Files::of(&pair_ending_in(seconds));
             assert_eq!(marks(Result::Ok(files.pair()), url), want, "{seconds} s, {url}");
         }
         assert_eq!(marks(Err("no key".into()), "https://vms.example"), [Missing]);
-        let address = Files::of(&crate::server::tls::tests::for_names(&["192.0.2.7", "2001:db8::7"]));
+        let address = Files::of(&crate::server::tls::tests::pair_for_names(&["192.0.2.7", "2001:db8::7"]));
         for url in ["https://192.0.2.7", "https://[2001:db8::7]:8443"] {
             assert_eq!(marks(Result::Ok(address.pair()), url), [Ok, Ok], "{url}");
         }

@@ -13,35 +13,35 @@ use crate::server::config::TlsFiles;
 use collector::clock;
 
 /// A certificate of its own authority, with its key.
-pub struct Made {
+pub struct PemPair {
     pub certificate: String,
     pub key: String,
 }
 
-impl Made {
+impl PemPair {
     pub fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()
     }
 }
 
 /// Makes a certificate that is valid for these names, and for a month.
-pub fn for_names(names: &[&str]) -> Made {
-    make(names, 0, 30 * 24 * 3600)
+pub fn pair_for_names(names: &[&str]) -> PemPair {
+    make_pair(names, 0, 30 * 24 * 3600)
 }
 
 /// Makes a certificate for localhost and vms.example that ends in so many seconds.
-pub fn ends_in(seconds: i64) -> Made {
-    make(&["localhost", "vms.example"], seconds - 30 * 24 * 3600, seconds)
+pub fn pair_ending_in(seconds: i64) -> PemPair {
+    make_pair(&["localhost", "vms.example"], seconds - 30 * 24 * 3600, seconds)
 }
 
 /// The certificate is valid from and until so many seconds from now.
-fn make(names: &[&str], from: i64, until: i64) -> Made {
+fn make_pair(names: &[&str], from: i64, until: i64) -> PemPair {
     let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut params = CertificateParams::new(names).unwrap();
     let now = OffsetDateTime::now_utc();
     (params.not_before, params.not_after) = (now + Duration::seconds(from), now + Duration::seconds(until));
     let key = rcgen::KeyPair::generate().unwrap();
-    Made { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+    PemPair { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
 }
 
 /// Both files in a folder of their own.
@@ -51,7 +51,7 @@ pub struct Files {
 }
 
 impl Files {
-    pub fn of(made: &Made) -> Self {
+    pub fn of(pair: &PemPair) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths = TlsFiles {
             certificate: folder.path().join("tls.crt"),
@@ -59,13 +59,13 @@ impl Files {
             client_ca: None,
         };
         let files = Self { paths, folder };
-        files.write(made);
+        files.write(pair);
         files
     }
 
-    pub fn write(&self, made: &Made) {
-        fs::write(&self.paths.certificate, &made.certificate).unwrap();
-        fs::write(&self.paths.key, &made.key).unwrap();
+    pub fn write(&self, pair: &PemPair) {
+        fs::write(&self.paths.certificate, &pair.certificate).unwrap();
+        fs::write(&self.paths.key, &pair.key).unwrap();
     }
 
     pub fn pair(&self) -> KeyPair {
@@ -78,29 +78,29 @@ impl Files {
 }
 
 /// Files as Kubernetes mounts them: links into a folder, which is a link that moves.
-fn mounted(made: &Made) -> Files {
-    let files = Files::of(made);
+fn mounted(pair: &PemPair) -> Files {
+    let files = Files::of(pair);
     for path in [&files.paths.certificate, &files.paths.key] {
         fs::remove_file(path).unwrap();
         symlink(Path::new("..data").join(path.file_name().unwrap()), path).unwrap();
     }
-    remount(&files, "first", made);
+    remount(&files, "first", pair);
     files
 }
 
-fn remount(files: &Files, version: &str, made: &Made) {
+fn remount(files: &Files, version: &str, pair: &PemPair) {
     let (folder, data) = (files.folder.path().join(version), files.folder.path().join("..data"));
     fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("tls.crt"), &made.certificate).unwrap();
-    fs::write(folder.join("tls.key"), &made.key).unwrap();
+    fs::write(folder.join("tls.crt"), &pair.certificate).unwrap();
+    fs::write(folder.join("tls.key"), &pair.key).unwrap();
     let fresh = files.folder.path().join("..data_tmp");
     symlink(version, &fresh).unwrap();
     fs::rename(fresh, data).unwrap();
 }
 
 /// Returns whether new connections get this certificate. The client is that of `healthcheck`.
-async fn shows(tls: &ServerTls, made: &Made) -> bool {
-    let pinned = Files::of(made);
+async fn shows(tls: &ServerTls, pair: &PemPair) -> bool {
+    let pinned = Files::of(pair);
     let (near, far) = duplex(64 << 10);
     let connector = connector(&pinned.paths.certificate).unwrap();
     let name = ServerName::try_from("any.example").unwrap();
@@ -115,7 +115,7 @@ async fn serving(files: &Files) -> Arc<ServerTls> {
 #[test]
 fn the_dates_and_names_of_a_certificate_are_read() {
     let now = jiff::Timestamp::now();
-    let pair = Files::of(&make(&["vms.example", "*.apps.example", "192.0.2.7"], -3600, 7200)).pair();
+    let pair = Files::of(&make_pair(&["vms.example", "*.apps.example", "192.0.2.7"], -3600, 7200)).pair();
     let close =
         |time: jiff::Timestamp, seconds: i64| (time.duration_since(now).as_secs() - seconds).abs() <= 2;
     assert!(close(pair.validity.from, -3600) && close(pair.validity.until, 7200), "{:?}", pair.validity);
@@ -135,7 +135,7 @@ fn the_dates_and_names_of_a_certificate_are_read() {
 
 #[test]
 fn a_pair_that_cannot_be_used_says_why_and_shows_no_key() {
-    let (good, other) = (ends_in(3600), ends_in(3600));
+    let (good, other) = (pair_ending_in(3600), pair_ending_in(3600));
     let encrypted = good.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let half = good.key[..good.key.len() / 2].to_owned();
     for (certificate, key, want) in [
@@ -150,7 +150,7 @@ fn a_pair_that_cannot_be_used_says_why_and_shows_no_key() {
         (&[other.certificate.as_str(), &good.certificate].concat(), &good.key, "does not belong"),
     ] {
         let files = Files::of(&good);
-        files.write(&Made { certificate: certificate.to_owned(), key: key.to_owned() });
+        files.write(&PemPair { certificate: certificate.to_owned(), key: key.to_owned() });
         let refusal = files.refusal();
         assert!(refusal.contains(want), "{want}: {refusal}");
         let secret = good.key.lines().nth(1).unwrap();
@@ -163,42 +163,42 @@ fn a_pair_that_cannot_be_used_says_why_and_shows_no_key() {
 
 #[test]
 fn a_chain_and_a_file_with_both_are_fine() {
-    let (good, issuer) = (ends_in(3600), ends_in(3600));
+    let (good, issuer) = (pair_ending_in(3600), pair_ending_in(3600));
     let both = [good.certificate.as_str(), &good.key, &issuer.certificate].concat();
-    let files = Files::of(&Made { certificate: both.clone(), key: both });
+    let files = Files::of(&PemPair { certificate: both.clone(), key: both });
     files.pair();
 }
 
 #[tokio::test]
 async fn a_pair_that_is_not_valid_now_is_used_at_the_start() {
-    for made in [ends_in(-60), make(&["localhost"], 600, 1200)] {
-        assert!(shows(&*serving(&Files::of(&made)).await, &made).await);
+    for pair in [pair_ending_in(-60), make_pair(&["localhost"], 600, 1200)] {
+        assert!(shows(&*serving(&Files::of(&pair)).await, &pair).await);
     }
 }
 
 #[tokio::test]
 async fn only_the_certificate_in_the_file_is_trusted_by_the_health_check() {
-    let (made, other) = (ends_in(3600), ends_in(3600));
-    let tls = serving(&Files::of(&made)).await;
-    assert!(shows(&tls, &made).await && !shows(&tls, &other).await);
+    let (pair, other) = (pair_ending_in(3600), pair_ending_in(3600));
+    let tls = serving(&Files::of(&pair)).await;
+    assert!(shows(&tls, &pair).await && !shows(&tls, &other).await);
 }
 
 #[tokio::test]
 async fn a_new_pair_replaces_the_old_one_and_one_that_cannot_be_used_does_not() {
-    let (old, new) = (ends_in(3600), ends_in(7200));
+    let (old, new) = (pair_ending_in(3600), pair_ending_in(7200));
     let files = Files::of(&old);
     let tls = serving(&files).await;
-    let bad = |certificate: &Made, key: &Made| Made {
+    let bad = |certificate: &PemPair, key: &PemPair| PemPair {
         certificate: certificate.certificate.clone(),
         key: key.key.clone(),
     };
-    let expired = ends_in(-1);
+    let expired = pair_ending_in(-1);
     for unusable in [
         bad(&new, &old),
         bad(&old, &new),
-        Made { certificate: String::new(), key: new.key.clone() },
+        PemPair { certificate: String::new(), key: new.key.clone() },
         bad(&expired, &expired),
-        make(&["localhost"], 3600, 7200),
+        make_pair(&["localhost"], 3600, 7200),
     ] {
         files.write(&unusable);
         tls.look();
@@ -214,7 +214,7 @@ async fn a_new_pair_replaces_the_old_one_and_one_that_cannot_be_used_does_not() 
 
 #[tokio::test]
 async fn a_link_that_moves_is_followed() {
-    let (old, new) = (ends_in(3600), ends_in(7200));
+    let (old, new) = (pair_ending_in(3600), pair_ending_in(7200));
     let files = mounted(&old);
     let tls = serving(&files).await;
     tls.look();
@@ -226,7 +226,7 @@ async fn a_link_that_moves_is_followed() {
 
 #[tokio::test(start_paused = true)]
 async fn new_files_are_used_within_ten_seconds() {
-    let (old, new) = (ends_in(3600), ends_in(7200));
+    let (old, new) = (pair_ending_in(3600), pair_ending_in(7200));
     let files = Files::of(&old);
     let tls = serving(&files).await;
     let shutdown = tokio_util::sync::CancellationToken::new();
@@ -241,7 +241,7 @@ async fn new_files_are_used_within_ten_seconds() {
 /// A look may see the new certificate beside the old key.
 #[tokio::test]
 async fn a_refusal_is_logged_once_and_not_at_the_first_look() {
-    let (old, new) = (ends_in(3600), ends_in(7200));
+    let (old, new) = (pair_ending_in(3600), pair_ending_in(7200));
     let files = Files::of(&old);
     let tls = serving(&files).await;
     fs::write(&files.paths.certificate, &new.certificate).unwrap();
@@ -259,7 +259,7 @@ async fn a_refusal_is_logged_once_and_not_at_the_first_look() {
 
 #[test]
 fn the_end_of_a_certificate_comes_in_stages() {
-    let pair = Files::of(&make(&["localhost"], -60, 8 * 24 * 3600)).pair();
+    let pair = Files::of(&make_pair(&["localhost"], -60, 8 * 24 * 3600)).pair();
     let Validity { from, until } = pair.validity;
     let second = jiff::SignedDuration::from_secs(1);
     for (now, want) in [

@@ -24,7 +24,7 @@ use crate::server::{
     http::{ConnectionConfig, RESERVE, Timeouts, listen},
     tls::{
         ServerTls,
-        tests::{Files, Made, ends_in},
+        tests::{Files, PemPair, pair_ending_in},
     },
 };
 use collector::clock;
@@ -37,7 +37,7 @@ const ELSEWHERE: [u8; 4] = [127, 0, 0, 3];
 
 struct Running {
     address: SocketAddr,
-    made: Made,
+    pair: PemPair,
     files: Files,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
@@ -49,8 +49,8 @@ async fn start(most: usize, timeouts: Timeouts) -> Running {
 }
 
 async fn start_with(most: usize, timeouts: Timeouts, vms: usize) -> Running {
-    let made = ends_in(3600);
-    let files = Files::of(&made);
+    let pair = pair_ending_in(3600);
+    let files = Files::of(&pair);
     let tls = ServerTls::read(files.paths.clone(), clock::now).await.unwrap();
     let http = HttpConfig { tls: Some(files.paths.clone()), ..HttpConfig::default() };
     let vms = (0..vms).map(|n| vm("shop", &format!("web-{n}"))).collect();
@@ -60,13 +60,13 @@ async fn start_with(most: usize, timeouts: Timeouts, vms: usize) -> Running {
     let config = ConnectionConfig { most, timeouts, tls: Some(tls.clone()), ..ConnectionConfig::default() };
     tokio::spawn(tls.follow(shutdown.clone()));
     let server = tokio::spawn(listen(listener, router, config, shutdown.clone()));
-    Running { address, made, files, shutdown, server, _snapshots: snapshots }
+    Running { address, pair, files, shutdown, server, _snapshots: snapshots }
 }
 
 /// Returns a client that trusts these certificates alone, as a browser does.
-fn client(trusted: &[&Made], alpn: &[&str]) -> TlsConnector {
+fn client(trusted: &[&PemPair], alpn: &[&str]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    trusted.iter().for_each(|made| roots.add(made.der()).unwrap());
+    trusted.iter().for_each(|pair| roots.add(pair.der()).unwrap());
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
@@ -114,7 +114,7 @@ async fn read_to_end(mut stream: impl AsyncRead + Unpin) -> String {
 
 impl Running {
     async fn connect(&self, own: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
-        handshake(&client(&[&self.made], &[]), tcp_from(own, self.address).await).await
+        handshake(&client(&[&self.pair], &[]), tcp_from(own, self.address).await).await
     }
 
     async fn ask_from(&self, own: [u8; 4], path: &str) -> std::io::Result<String> {
@@ -148,7 +148,7 @@ async fn http_1_is_all_that_is_offered() {
     for (offered, want) in
         [(&["h2", "http/1.1"][..], Some(Some(&b"http/1.1"[..]))), (&[], Some(None)), (&["h2"], None)]
     {
-        let stream = handshake(&client(&[&server.made], offered), tcp_from(HERE, server.address).await).await;
+        let stream = handshake(&client(&[&server.pair], offered), tcp_from(HERE, server.address).await).await;
         let chosen = stream.as_ref().ok().map(|stream| stream.get_ref().1.alpn_protocol());
         assert_eq!(chosen, want, "{offered:?}");
     }
@@ -271,7 +271,7 @@ async fn an_answer_over_tls_that_is_read_too_slowly_ends() {
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind(SocketAddr::new(IpAddr::from(HERE), 0)).unwrap();
     let tcp = socket.connect(server.address).await.unwrap();
-    let mut stalled = handshake(&client(&[&server.made], &[]), tcp).await.unwrap();
+    let mut stalled = handshake(&client(&[&server.pair], &[]), tcp).await.unwrap();
     ask(&mut stalled, "/api/vms", "x").await.unwrap();
     assert_eq!(server.ask_from(HERE, "/api/stats").await.unwrap(), "HTTP/1.1 503", "it has the place");
     eventually("a client that reads nothing is cut off", async || {
@@ -285,7 +285,7 @@ async fn an_answer_over_tls_that_is_read_too_slowly_ends() {
 async fn load(
     address: SocketAddr,
     client: TlsConnector,
-    new: Made,
+    new: PemPair,
     keeps: bool,
     stop: CancellationToken,
 ) -> usize {
@@ -310,13 +310,13 @@ async fn load(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_are_replaced_under_load_and_no_request_fails() {
     let server = start(64, Timeouts::default()).await;
-    let new = ends_in(7200);
+    let new = pair_ending_in(7200);
     let stop = CancellationToken::new();
     let clients: Vec<_> = [true, true, false, false]
         .into_iter()
         .map(|keeps| {
-            let client = client(&[&server.made, &new], &["http/1.1"]);
-            let new = Made { certificate: new.certificate.clone(), key: new.key.clone() };
+            let client = client(&[&server.pair, &new], &["http/1.1"]);
+            let new = PemPair { certificate: new.certificate.clone(), key: new.key.clone() };
             tokio::spawn(load(server.address, client, new, keeps, stop.clone()))
         })
         .collect();

@@ -22,7 +22,7 @@ use crate::server::{
     },
     tls::{
         ServerTls,
-        tests::{Made, ends_in},
+        tests::{PemPair, pair_ending_in},
     },
 };
 use collector::clock;
@@ -42,18 +42,18 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, name: &str) -> Made {
+    fn issue(&self, name: &str) -> PemPair {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Made { certificate, key: key.serialize_pem() }
+        PemPair { certificate, key: key.serialize_pem() }
     }
 }
 
 struct Listening {
     address: SocketAddr,
-    own: Made,
+    own: PemPair,
     ca_file: PathBuf,
     tls: Arc<ServerTls>,
     shutdown: CancellationToken,
@@ -70,7 +70,7 @@ impl Drop for Listening {
 async fn listening(authority: &Authority) -> Listening {
     let folder = tempfile::tempdir().unwrap();
     let [certificate, key, ca_file] = ["tls.crt", "tls.key", "ca.crt"].map(|name| folder.path().join(name));
-    let own = ends_in(3600);
+    let own = pair_ending_in(3600);
     for (path, text) in
         [(&certificate, &own.certificate), (&key, &own.key), (&ca_file, &authority.certificate)]
     {
@@ -89,16 +89,16 @@ async fn listening(authority: &Authority) -> Listening {
 
 impl Listening {
     /// Sends one request, and returns the whole answer. Fails if the server ends the handshake.
-    async fn get(&self, shown: Option<&Made>, path: &str, headers: &str) -> std::io::Result<String> {
+    async fn get(&self, shown: Option<&PemPair>, path: &str, headers: &str) -> std::io::Result<String> {
         let mut roots = RootCertStore::empty();
         roots.add(self.own.der()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
         let config = match shown {
             None => builder.with_no_client_auth(),
-            Some(made) => {
-                let chain = vec![CertificateDer::from_pem_slice(made.certificate.as_bytes()).unwrap()];
-                let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes()).unwrap();
+            Some(pair) => {
+                let chain = vec![CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()];
+                let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
         };
