@@ -33,10 +33,10 @@ use super::connection_limits::LONGEST_UNSENT;
 use super::{
     connection_limits::{LONGEST_HEAD, LONGEST_QUEUE, MOST_HEADERS, RECEIVE_BUFFER, SEND_BUFFER},
     connection_log::ConnectionLog,
+    connection_slots::{ConnectionSlot, ConnectionSlots},
     handshake::{self, Handshake},
     min_rate::MinRateWriter,
     peer::TrustedProxies,
-    places::{Place, Places},
     reserve::Reserve,
 };
 use crate::server::tls::{ServerTls, is_client};
@@ -135,7 +135,7 @@ struct Server {
     config: ConnectionConfig,
     ordinary: http1::Builder,
     for_probes: http1::Builder,
-    places: Places,
+    slots: ConnectionSlots,
     reserve: Reserve,
     log: Arc<ConnectionLog>,
     connections: GracefulShutdown,
@@ -147,7 +147,7 @@ impl Server {
         Self {
             ordinary: ordinary(config.timeouts),
             for_probes: for_probes(),
-            places: Places::new("connections", config.most),
+            slots: ConnectionSlots::new("connections", config.most),
             reserve: Reserve::default(),
             log: Arc::default(),
             connections: GracefulShutdown::new(),
@@ -161,8 +161,8 @@ impl Server {
     /// soon ends.
     fn serve(&mut self, stream: TcpStream, address: SocketAddr) {
         let peer = self.config.proxies.peer_of_connection(address);
-        match self.places.take(peer) {
-            Ok(place) => drop(self.spawn(&self.ordinary, stream, address, Some(place))),
+        match self.slots.acquire(peer) {
+            Ok(slot) => drop(self.spawn(&self.ordinary, stream, address, Some(slot))),
             Err(_) => {
                 let connection = self.spawn(&self.for_probes, stream, address, None);
                 self.reserve.admit(peer, connection.abort_handle());
@@ -175,16 +175,16 @@ impl Server {
         http: &http1::Builder,
         stream: TcpStream,
         address: SocketAddr,
-        place: Option<Place>,
+        slot: Option<ConnectionSlot>,
     ) -> JoinHandle<()> {
-        let origin = Origin { address, probes_only: place.is_none(), is_auth_proxy: false };
+        let origin = Origin { address, probes_only: slot.is_none(), is_auth_proxy: false };
         let Timeouts { handshake, stall, .. } = self.config.timeouts;
         let connection = Connection {
             http: http.clone(),
             router: self.router.clone(),
             origin,
-            asked: place.as_ref().map(|place| place.asked.clone()).unwrap_or_default(),
-            end: place.as_ref().map(|place| ConnectionEnd(place.lost.clone())),
+            used: slot.as_ref().map(|slot| slot.used.clone()).unwrap_or_default(),
+            end: slot.as_ref().map(|slot| ConnectionEnd(slot.revoked.clone())),
             stall,
             // The one in use at this moment.
             tls: self.config.tls.as_ref().map(|tls| tls.acceptor()),
@@ -194,15 +194,15 @@ impl Server {
             watcher: self.connections.watcher(),
             shutdown: self.shutdown.clone(),
         };
-        // A slow handshake holds its own peer's place, as a slow request does.
-        let lost = place.as_ref().map(|place| place.lost.clone()).unwrap_or_default();
+        // A slow handshake holds its own peer's slot, as a slow request does.
+        let revoked = slot.as_ref().map(|slot| slot.revoked.clone()).unwrap_or_default();
         let log = self.log.clone();
         tokio::spawn(async move {
-            let served = lost.run_until_cancelled(connection.serve(stream)).await;
+            let served = revoked.run_until_cancelled(connection.serve(stream)).await;
             if let Some(Err(error)) = served {
                 log.ended(&error, address);
             }
-            drop(place);
+            drop(slot);
         })
     }
 }
@@ -213,7 +213,7 @@ struct Connection {
     router: Router,
     origin: Origin,
     /// Set with the first request.
-    asked: Arc<AtomicBool>,
+    used: Arc<AtomicBool>,
     end: Option<ConnectionEnd>,
     stall: Duration,
     tls: Option<TlsAcceptor>,
@@ -257,10 +257,10 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (asked, end) = (self.asked, self.end);
+        let (used, end) = (self.used, self.end);
         let service =
             Extension(self.origin).layer(self.router).map_request(move |mut request: Request<Incoming>| {
-                asked.store(true, Ordering::Relaxed);
+                used.store(true, Ordering::Relaxed);
                 if let Some(end) = &end {
                     request.extensions_mut().insert(end.clone());
                 }

@@ -1,4 +1,4 @@
-//! Finds which channels give way to others when places or bytes run out. Unused channels are closed first.
+//! Finds which channels give way to others when slots or bytes run out. Unused channels are closed first.
 //! Then a channel whose peer has left counts for one of its followers instead, and is closed only if none of
 //! them has room in its share. At last, clients with many channels give way to one with none. `hub` calls it, under
 //! its lock.
@@ -48,12 +48,12 @@ pub struct Entry {
     pub client: Option<Client>,
     /// Serial number of the channel.
     pub number: u64,
-    place: PeerPermit,
+    slot: PeerPermit,
 }
 
 impl Entry {
-    pub fn new(channel: Arc<Channel>, client: Option<Client>, number: u64, place: PeerPermit) -> Self {
-        Self { channel, client, number, place }
+    pub fn new(channel: Arc<Channel>, client: Option<Client>, number: u64, slot: PeerPermit) -> Self {
+        Self { channel, client, number, slot }
     }
 
     /// Returns whether other peers follow it too.
@@ -75,10 +75,10 @@ impl Entry {
     /// Counts for this peer from now on. Fails, and changes nothing, if its share has no room.
     fn give(&mut self, client: Option<Client>) -> Result<(), PermitError> {
         let peer = client.map(Peer::from);
-        self.place.move_to(peer)?;
+        self.slot.move_to(peer)?;
         if let Err(exhausted) = self.channel.move_to(peer) {
-            // Its room cannot be gone: nobody else takes places meanwhile.
-            self.place.move_to(self.client.map(Peer::from))?;
+            // Its room cannot be gone: nobody else takes slots meanwhile.
+            self.slot.move_to(self.client.map(Peer::from))?;
             return Err(exhausted);
         }
         self.client = client;
@@ -157,7 +157,7 @@ fn idlest(channels: &Channels, client: Option<Client>, exhausted: PermitError) -
     idle.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone())
 }
 
-/// Returns the oldest channel whose peer has left while others follow it. Such a channel takes a place of a
+/// Returns the oldest channel whose peer has left while others follow it. Such a channel takes a slot of a
 /// peer that does not use it: a client that joins every view of others could otherwise take theirs for ever.
 fn oldest_abandoned(channels: &Channels, client: Option<Client>, exhausted: PermitError) -> Option<Key> {
     let abandoned = channels.iter().filter(|(_, entry)| can_give(entry, client, exhausted));

@@ -17,16 +17,16 @@ use super::{
     hub::Hub,
 };
 use crate::server::http::{
+    connection_slots::ConnectionSlot,
     error::{ApiError, ApiResult},
     peer::Peer,
-    places::Place,
     sign_in::{NoViewer, Viewer},
 };
 
 /// Time between two looks at whether the session still stands.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
-/// One client. It has the place of a client as long as it exists. It holds no event: the channel and the buffer do.
+/// One client. It has the slot of a client as long as it exists. It holds no event: the channel and the buffer do.
 pub struct Follower {
     hub: Arc<Hub>,
     query: EventQuery,
@@ -43,7 +43,7 @@ pub struct Follower {
     rest: Option<Pieces>,
     /// Whether it was sent why the stream ends.
     dismissed: bool,
-    place: Place,
+    slot: ConnectionSlot,
 }
 
 /// Reconnection time for clients that reconnect automatically. It is sent at once, so that they know that
@@ -56,7 +56,7 @@ impl Follower {
     /// Follows a view from the event after the one that the client received last. Fails if there is no permit or no
     /// room, or if the server is stopping.
     pub fn new(hub: Arc<Hub>, query: EventQuery, viewer: Viewer, peer: Option<Peer>) -> ApiResult<Self> {
-        let place = hub.admit(peer)?;
+        let slot = hub.admit(peer)?;
         let (subscription, due) = hub.join(&query, viewer.scope_now(), peer)?;
         let buffer = hub.buffer().clone();
         let last = query.last.and_then(|id| subscription.channel().number_of(id));
@@ -73,7 +73,7 @@ impl Follower {
             greeted: false,
             rest: None,
             dismissed: false,
-            place,
+            slot,
         })
     }
 
@@ -103,7 +103,7 @@ impl Follower {
             return Ok(None);
         }
         loop {
-            if self.place.lost.is_cancelled() {
+            if self.slot.revoked.is_cancelled() {
                 return Ok(self.displaced());
             }
             match self.renew().await {
@@ -117,7 +117,7 @@ impl Follower {
                 return Ok(Some(event));
             }
             let signal = tokio::select! {
-                () = self.place.lost.cancelled() => continue,
+                () = self.slot.revoked.cancelled() => continue,
                 signal = self.subscription.next_signal() => signal,
                 () = self.viewer.changed() => continue,
                 () = sleep_until(self.renew_at), if self.viewer.user().is_some() => continue,
@@ -164,7 +164,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Ends the stream, whose place is now that of another peer. API clients are told why. A page sees only the end, as
+    /// Ends the stream, whose slot is now that of another peer. API clients are told why. A page sees only the end, as
     /// when its view has no room, and is refused with the same reason when it comes back too soon.
     fn displaced(&mut self) -> Option<Bytes> {
         self.dismissed = true;

@@ -26,9 +26,9 @@ use super::{
     rounds::Rounds,
 };
 use crate::server::http::{
+    connection_slots::{ConnectionSlot, ConnectionSlots},
     error::{ApiError, ApiResult},
     peer::Peer,
-    places::{Place, Places},
     reader::Reader,
     semaphore::PeerSemaphore,
 };
@@ -72,9 +72,9 @@ pub struct Hub {
     /// Number of channels made so far.
     numbers: AtomicU64,
     /// Permits for channels and for their bytes.
-    channel_places: Arc<PeerSemaphore>,
+    channel_slots: Arc<PeerSemaphore>,
     channel_bytes: Arc<PeerSemaphore>,
-    client_places: Places,
+    client_slots: ConnectionSlots,
     buffer: Arc<EventBuffer>,
     /// Permits to cut a view for new clients, for half of the cores, so that other requests are answered
     /// meanwhile.
@@ -97,8 +97,8 @@ impl Hub {
             channels: Mutex::default(),
             numbers: AtomicU64::new(0),
             channel_bytes: room::pool(bytes),
-            channel_places: PeerSemaphore::new("event channels", channels),
-            client_places: Places::new("event clients", clients),
+            channel_slots: PeerSemaphore::new("event channels", channels),
+            client_slots: ConnectionSlots::new("event clients", clients),
             buffer: EventBuffer::new(BUFFERED_BYTES),
             cutters: PeerSemaphore::new("cuts", available_parallelism().map_or(1, NonZero::get).div_ceil(2)),
             running: AtomicBool::new(false),
@@ -107,12 +107,12 @@ impl Hub {
 
     /// Admits one more client. If there are too many, the peer with the most gives up its newest for a peer that has
     /// fewer. Fails if there is none that gives way.
-    pub fn admit(self: &Arc<Self>, peer: Option<Peer>) -> ApiResult<Place> {
-        let place = self.client_places.take(peer).map_err(|_| ApiError::Crowded(RETRY_AFTER))?;
+    pub fn admit(self: &Arc<Self>, peer: Option<Peer>) -> ApiResult<ConnectionSlot> {
+        let slot = self.client_slots.acquire(peer).map_err(|_| ApiError::Crowded(RETRY_AFTER))?;
         // A stream is in use from its first moment.
-        place.asked.store(true, Ordering::Relaxed);
+        slot.used.store(true, Ordering::Relaxed);
         self.start();
-        Ok(place)
+        Ok(slot)
     }
 
     /// Returns the buffer of the events that clients have read in part.
@@ -136,7 +136,7 @@ impl Hub {
     /// Returns the number of clients.
     #[cfg(test)]
     pub fn clients(&self) -> usize {
-        self.client_places.taken()
+        self.client_slots.occupied()
     }
 
     /// Returns the bytes that all channels count for.
@@ -170,9 +170,9 @@ impl Hub {
         if let Some(entry) = channels.get(&key) {
             return Ok(Subscription::new(entry.channel.clone(), client));
         }
-        let (places, bytes) = (&self.channel_places, &self.channel_bytes);
-        let place = channels::make_room(&mut channels, peer, places, || places.try_acquire(peer));
-        let place = place.ok_or(ApiError::Crowded(RETRY_AFTER))?;
+        let (slots, bytes) = (&self.channel_slots, &self.channel_bytes);
+        let slot = channels::make_room(&mut channels, peer, slots, || slots.try_acquire(peer));
+        let slot = slot.ok_or(ApiError::Crowded(RETRY_AFTER))?;
         if let Err(exhausted) = Room::new(bytes, peer, UNCUT_BYTES) {
             channels::trim(&channels, client, exhausted);
         }
@@ -181,7 +181,7 @@ impl Hub {
         let channel = Arc::new(Channel::new(query, scope, room));
         let subscription = Subscription::new(channel.clone(), client);
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        channels.insert(key, Entry::new(channel, client, number, place));
+        channels.insert(key, Entry::new(channel, client, number, slot));
         Ok(subscription)
     }
 

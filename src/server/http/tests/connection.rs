@@ -245,7 +245,7 @@ async fn only_probes_are_answered_when_all_connections_are_taken() {
     }
 }
 
-/// Two addresses had all places, so that everybody else got 503.
+/// Two addresses had all slots, so that everybody else got 503.
 #[tokio::test]
 async fn clients_that_take_all_connections_give_way_to_one_that_has_none() {
     let server = start_small(6, HttpConfig::default()).await;

@@ -1,4 +1,4 @@
-//! Who gives up a stream when all places of event clients are taken.
+//! Who gives up a stream when all slots of event clients are taken.
 
 use super::{
     limits::{HERE, THERE, open_from},
