@@ -34,9 +34,9 @@ const KEPT: usize = 16;
 
 /// The markup of the last snapshot, for those who ask next.
 #[derive(Default)]
-pub struct AttentionMarkup(Mutex<Vec<Kept>>);
+pub struct AttentionMarkup(Mutex<Vec<CachedMarkup>>);
 
-struct Kept {
+struct CachedMarkup {
     scope: u128,
     lang: Lang,
     /// The snapshot and the findings that it is of.
@@ -48,7 +48,7 @@ impl AttentionMarkup {
     /// Returns the markup. One that says the same as before is the same memory.
     pub fn of(&self, visible: &Visible, lang: Lang, base: &BasePath) -> Arc<str> {
         let (scope, of) = (visible.scope().digest(), (visible.seq(), visible.findings_at()));
-        let is_same = |kept: &Kept| (kept.scope, kept.lang) == (scope, lang);
+        let is_same = |kept: &CachedMarkup| (kept.scope, kept.lang) == (scope, lang);
         let before =
             self.0.lock().iter().find(|kept| is_same(kept)).map(|kept| (kept.of, kept.markup.clone()));
         if let Some((_, markup)) = before.as_ref().filter(|(made, _)| *made == of) {
@@ -61,7 +61,7 @@ impl AttentionMarkup {
         };
         let mut kept = self.0.lock();
         kept.retain(|kept| !is_same(kept));
-        kept.insert(0, Kept { scope, lang, of, markup: markup.clone() });
+        kept.insert(0, CachedMarkup { scope, lang, of, markup: markup.clone() });
         kept.truncate(KEPT);
         markup
     }
