@@ -21,7 +21,7 @@ use tokio::{
 /// Bytes that give back a second of credit, so the least that a client must read per second.
 const MIN_RATE: u64 = 1000;
 /// How often a slow client is checked during its whole credit.
-const LOOKS: u32 = 8;
+const CHECKS: u32 = 8;
 /// Bytes that a client may have left unreceived when its next request is read. Browsers receive an answer before they
 /// send the next request.
 const LONGEST_UNREAD: u64 = 4 << 10;
@@ -75,28 +75,32 @@ pub struct MinRateWriter<S> {
     /// Bytes so far that the stream accepted, and those that gave credit.
     written: u64,
     credited: u64,
-    wait: Option<Wait>,
+    blocked: Option<BlockedWrite>,
     /// Ends when it is checked again whether the client has received its answers.
     read_again: Option<Pin<Box<Sleep>>>,
 }
 
 /// The time during which a write waits for the client.
-struct Wait {
+struct BlockedWrite {
     /// The credit is counted up to this time.
     since: Instant,
-    look: Pin<Box<Sleep>>,
+    check: Pin<Box<Sleep>>,
 }
 
 impl<S: Backlog> MinRateWriter<S> {
     /// Wraps a stream, whose reader begins with the whole `credit`.
     pub fn new(stream: S, credit: Duration) -> Self {
-        Self { stream, credit, most: credit, written: 0, credited: 0, wait: None, read_again: None }
+        Self { stream, credit, most: credit, written: 0, credited: 0, blocked: None, read_again: None }
     }
 
-    fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn poll_write_result<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            if let Some(wait) = self.wait.take() {
-                self.count(wait.since, Instant::now());
+            if let Some(blocked) = self.blocked.take() {
+                self.count(blocked.since, Instant::now());
             }
             return written;
         }
@@ -109,18 +113,19 @@ impl<S: Backlog> MinRateWriter<S> {
     fn poll_credit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = Instant::now();
-            let next = now + self.credit.min(self.most / LOOKS);
-            let wait =
-                self.wait.get_or_insert_with(|| Wait { since: now, look: Box::pin(sleep_until(next)) });
-            ready!(wait.look.as_mut().poll(cx));
-            let since = std::mem::replace(&mut wait.since, now);
+            let next = now + self.credit.min(self.most / CHECKS);
+            let blocked = self
+                .blocked
+                .get_or_insert_with(|| BlockedWrite { since: now, check: Box::pin(sleep_until(next)) });
+            ready!(blocked.check.as_mut().poll(cx));
+            let since = std::mem::replace(&mut blocked.since, now);
             self.count(since, now);
             if self.credit.is_zero() {
                 return Poll::Ready(());
             }
-            let next = now + self.credit.min(self.most / LOOKS);
-            if let Some(wait) = &mut self.wait {
-                wait.look.as_mut().reset(next);
+            let next = now + self.credit.min(self.most / CHECKS);
+            if let Some(blocked) = &mut self.blocked {
+                blocked.check.as_mut().reset(next);
             }
         }
     }
@@ -170,7 +175,7 @@ impl<S: AsyncWrite + Backlog + Unpin> MinRateWriter<S> {
         if let Poll::Ready(Ok(bytes)) = written {
             self.written += bytes as u64;
         }
-        self.judge(cx, written)
+        self.poll_write_result(cx, written)
     }
 }
 
@@ -195,12 +200,12 @@ impl<S: AsyncWrite + Backlog + Unpin> AsyncWrite for MinRateWriter<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.judge(cx, flushed)
+        self.poll_write_result(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.judge(cx, shut)
+        self.poll_write_result(cx, shut)
     }
 }
 

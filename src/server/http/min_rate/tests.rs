@@ -50,7 +50,7 @@ async fn failure(writer: &mut MinRateWriter<DuplexStream>, bytes: usize) -> Opti
 async fn a_reader_that_takes_nothing_ends_when_its_credit_is_used_up() {
     let (mut writer, _far) = pair();
     let end = failure(&mut writer, 10_000).await.expect("an end");
-    assert!(end >= CREDIT && end <= CREDIT + CREDIT / LOOKS, "{end:?}");
+    assert!(end >= CREDIT && end <= CREDIT + CREDIT / CHECKS, "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,7 +84,7 @@ async fn what_was_taken_quickly_before_saves_nobody_for_longer() {
     let (near, _far) = duplex(1000);
     writer.stream = near;
     let end = failure(&mut writer, 10_000).await.expect("an end");
-    assert!(end >= CREDIT && end <= CREDIT + CREDIT / LOOKS, "{end:?}");
+    assert!(end >= CREDIT && end <= CREDIT + CREDIT / CHECKS, "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
