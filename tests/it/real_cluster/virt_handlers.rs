@@ -25,7 +25,7 @@ use super::harness::{
     pki::Authority,
     program::{Program, Start},
     shared::{alone, namespaces},
-    virt_handler::{Manner, Place, VirtHandler},
+    virt_handler::{AnswerMode, HandlerPod, VirtHandler},
     wait::{check, within},
 };
 
@@ -64,7 +64,7 @@ fn figures_of_every_version_of_kubevirt_are_right() {
         }
         let mut handlers = Vec::new();
         for ((last, guest), (node, _, template)) in (FIRST_HANDLER..).zip(&guests).zip(VERSIONS) {
-            handlers.push(site.handler(Place::own(node, last), template, vec![guest.clone()]).await);
+            handlers.push(site.handler(HandlerPod::own(node, last), template, vec![guest.clone()]).await);
         }
         let program = site.program("versions");
         let right = within(FIGURES, async || {
@@ -92,7 +92,8 @@ fn counters_that_start_over_make_no_spike() {
         let site = Site::start(9, &vms).await;
         let mut mover = guest("mover", "node-a", 5);
         let (reset, stayer) = (guest("reset", "node-a", 7), guest("stayer", "node-b", 9));
-        let (at_a, at_b) = (Place::own("node-a", FIRST_HANDLER), Place::own("node-b", FIRST_HANDLER + 1));
+        let (at_a, at_b) =
+            (HandlerPod::own("node-a", FIRST_HANDLER), HandlerPod::own("node-b", FIRST_HANDLER + 1));
         let a = site.handler(at_a, V1_4, vec![mover.clone(), reset.clone()]).await;
         let b = site.handler(at_b, NEWEST, vec![stayer.clone()]).await;
         let program = site.program("starting-over");
@@ -107,7 +108,7 @@ fn counters_that_start_over_make_no_spike() {
 
         // virt-handler is another pod, and the guests go on.
         a.remove(&site.plane).await;
-        let again = Place { last: FIRST_HANDLER + 2, ..at_a };
+        let again = HandlerPod { last: FIRST_HANDLER + 2, ..at_a };
         let a = site.handler(again, V1_4, vec![mover.clone(), reset.clone()]).await;
         look.answered(&a).await;
         look.is_right("after a restart of virt-handler").await;
@@ -133,15 +134,15 @@ fn counters_that_start_over_make_no_spike() {
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn a_hostile_virt_handler_costs_only_its_own_vms() {
     /// The VM, its node, and what its virt-handler answers.
-    const HANDLERS: [(&str, &str, Manner); 8] = [
-        ("good", "node-good", Manner::Well),
-        ("liar", "node-liar", Manner::Well),
-        ("twice", "node-twice", Manner::Twice),
-        ("labels", "node-labels", Manner::LongLabels),
-        ("nan", "node-nan", Manner::NotANumber),
-        ("huge", "node-huge", Manner::Huge),
-        ("hangs", "node-hangs", Manner::Hangs),
-        ("stranger", "node-stranger", Manner::Well),
+    const HANDLERS: [(&str, &str, AnswerMode); 8] = [
+        ("good", "node-good", AnswerMode::Normal),
+        ("liar", "node-liar", AnswerMode::Normal),
+        ("twice", "node-twice", AnswerMode::Twice),
+        ("labels", "node-labels", AnswerMode::LongLabels),
+        ("nan", "node-nan", AnswerMode::NotANumber),
+        ("huge", "node-huge", AnswerMode::Huge),
+        ("hangs", "node-hangs", AnswerMode::Hangs),
+        ("stranger", "node-stranger", AnswerMode::Normal),
     ];
     const REASONS: [(&str, &str); 5] = [
         ("nan", "not-reported"),
@@ -157,19 +158,19 @@ fn a_hostile_virt_handler_costs_only_its_own_vms() {
         let guests: BTreeMap<_, _> =
             (1..).zip(&vms).map(|(n, (vm, node))| (*vm, guest(vm, node, n))).collect();
         let mut handlers = Vec::new();
-        for ((vm, node, manner), last) in HANDLERS.into_iter().zip(FIRST_HANDLER..) {
+        for ((vm, node, answer_mode), last) in HANDLERS.into_iter().zip(FIRST_HANDLER..) {
             let mut own = vec![guests[vm].clone()];
             if vm == "liar" {
                 // About a VM of another node: as that node's, and as its own.
                 own.insert(0, Guest { node: "node-good", ..lie("good") });
                 own.insert(0, Guest { node: "node-liar", ..lie("good") });
             }
-            let place = Place::own(node, last);
+            let pod = HandlerPod::own(node, last);
             let handler = match vm {
-                "stranger" => site.handler_of(place, V1_6, own, &Authority::new()).await,
-                _ => site.handler(place, V1_6, own).await,
+                "stranger" => site.handler_of(pod, V1_6, own, &Authority::new()).await,
+                _ => site.handler(pod, V1_6, own).await,
             };
-            handler.turn(manner);
+            handler.set_answer_mode(answer_mode);
             handlers.push(handler);
         }
         let pretenders = site.pretenders().await;
@@ -236,20 +237,20 @@ impl Site {
         start.run(self.plane.dir())
     }
 
-    async fn handler(&self, place: Place, template: &'static str, guests: Vec<Guest>) -> VirtHandler {
-        VirtHandler::start(&self.plane, &self.kubevirt, place, template, guests).await
+    async fn handler(&self, pod: HandlerPod, template: &'static str, guests: Vec<Guest>) -> VirtHandler {
+        VirtHandler::start(&self.plane, &self.kubevirt, pod, template, guests).await
     }
 
     /// The same with a certificate of another authority than KubeVirt's.
     async fn handler_of(
         &self,
-        place: Place,
+        pod: HandlerPod,
         template: &'static str,
         guests: Vec<Guest>,
         authority: &Authority,
     ) -> VirtHandler {
         let pair = certificate(authority);
-        VirtHandler::with_certificate(&self.plane, &self.kubevirt, place, template, guests, &pair).await
+        VirtHandler::with_certificate(&self.plane, &self.kubevirt, pod, template, guests, &pair).await
     }
 
     /// Pods with the label of virt-handlers: without their owner, and in another namespace. All lie about the VM of
@@ -261,8 +262,8 @@ impl Site {
         let mut last = FIRST_HANDLER + 20..;
         for (vm, node) in [("good", "node-good"), ("pretended", "node-pretended")] {
             for (namespace, owned) in [(NAMESPACE, false), ("tenant", true)] {
-                let place = Place { node, last: last.next().expect("few pods"), namespace, owned };
-                pretenders.push(self.handler(place, V1_6, vec![Guest { node, ..lie(vm) }]).await);
+                let pod = HandlerPod { node, last: last.next().expect("few pods"), namespace, owned };
+                pretenders.push(self.handler(pod, V1_6, vec![Guest { node, ..lie(vm) }]).await);
             }
         }
         pretenders

@@ -29,7 +29,7 @@ const PORT: u16 = 8443;
 
 /// Where a virt-handler's pod is, and whose it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct HandlerPod {
     pub node: &'static str,
     /// Its address is `last` of the control plane's.
     pub last: u8,
@@ -38,11 +38,11 @@ pub struct Place {
     pub owned: bool,
 }
 
-/// What it answers.
+/// How it answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Manner {
+pub enum AnswerMode {
     #[default]
-    Well,
+    Normal,
     /// Nothing, and the connection stays open.
     Hangs,
     /// 50 MB of series of its own guests.
@@ -58,7 +58,7 @@ pub enum Manner {
 struct Stub {
     template: &'static str,
     guests: Mutex<Vec<Guest>>,
-    manner: Mutex<Manner>,
+    answer_mode: Mutex<AnswerMode>,
     requests: Mutex<usize>,
 }
 
@@ -69,13 +69,13 @@ pub struct VirtHandler {
     _server: Server,
 }
 
-impl Place {
+impl HandlerPod {
     /// Of KubeVirt's own virt-handler on a node.
     pub fn own(node: &'static str, last: u8) -> Self {
         Self { node, last, namespace: NAMESPACE, owned: true }
     }
 
-    fn pod(self, kubevirt: &Kubevirt, address: SocketAddr) -> Value {
+    fn manifest(self, kubevirt: &Kubevirt, address: SocketAddr) -> Value {
         let ip = address.ip();
         let port = json!({"name": "metrics", "protocol": "TCP", "containerPort": PORT});
         let container =
@@ -100,17 +100,17 @@ impl VirtHandler {
     pub async fn start(
         plane: &ControlPlane,
         kubevirt: &Kubevirt,
-        place: Place,
+        pod: HandlerPod,
         template: &'static str,
         guests: Vec<Guest>,
     ) -> Self {
-        Self::with_certificate(plane, kubevirt, place, template, guests, &kubevirt.certificate()).await
+        Self::with_certificate(plane, kubevirt, pod, template, guests, &kubevirt.certificate()).await
     }
 
     pub async fn with_certificate(
         plane: &ControlPlane,
         kubevirt: &Kubevirt,
-        place: Place,
+        pod: HandlerPod,
         template: &'static str,
         guests: Vec<Guest>,
         pair: &Pair,
@@ -118,20 +118,20 @@ impl VirtHandler {
         let stub = Arc::new(Stub {
             template,
             guests: Mutex::new(guests),
-            manner: Mutex::default(),
+            answer_mode: Mutex::default(),
             requests: Mutex::default(),
         });
-        let address = plane.address(place.last, PORT);
+        let address = plane.address(pod.last, PORT);
         let router = Router::new().route("/metrics", get(metrics)).with_state(stub.clone());
         let server = Server::start(address, pair, router).await;
-        let pod = plane.api.create(&place.pod(kubevirt, address)).await;
-        let name = pod["metadata"]["name"].as_str().expect("a name");
-        let path = format!("/api/v1/namespaces/{}/pods/{name}", place.namespace);
+        let created = plane.api.create(&pod.manifest(kubevirt, address)).await;
+        let name = created["metadata"]["name"].as_str().expect("a name");
+        let path = format!("/api/v1/namespaces/{}/pods/{name}", pod.namespace);
         Self { stub, path, _server: server }
     }
 
-    pub fn turn(&self, manner: Manner) {
-        *self.stub.manner.lock().unwrap() = manner;
+    pub fn set_answer_mode(&self, answer_mode: AnswerMode) {
+        *self.stub.answer_mode.lock().unwrap() = answer_mode;
     }
 
     /// Sets the guests that it reports from now on.
@@ -151,15 +151,15 @@ impl VirtHandler {
 
 async fn metrics(State(stub): State<Arc<Stub>>) -> Response {
     *stub.requests.lock().unwrap() += 1;
-    let manner = *stub.manner.lock().unwrap();
+    let answer_mode = *stub.answer_mode.lock().unwrap();
     let text = fill(stub.template, &stub.guests.lock().unwrap());
-    match manner {
-        Manner::Well => text.into_response(),
-        Manner::Hangs => std::future::pending().await,
-        Manner::Huge => huge(&text),
-        Manner::NotANumber => changed(&text, |series, _| vec![format!("{series} NaN")]).into_response(),
-        Manner::Twice => changed(&text, twice).into_response(),
-        Manner::LongLabels => changed(&text, long_labels).into_response(),
+    match answer_mode {
+        AnswerMode::Normal => text.into_response(),
+        AnswerMode::Hangs => std::future::pending().await,
+        AnswerMode::Huge => huge(&text),
+        AnswerMode::NotANumber => changed(&text, |series, _| vec![format!("{series} NaN")]).into_response(),
+        AnswerMode::Twice => changed(&text, twice).into_response(),
+        AnswerMode::LongLabels => changed(&text, long_labels).into_response(),
     }
 }
 
