@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     harness::{
         access::Access,
-        kubelet::State,
+        kubelet::KubeletState,
         machine::GI,
         pki::Authority,
         program::Program,
@@ -113,13 +113,13 @@ impl<'a> Cell<'a> {
     /// Does it, or undoes it.
     async fn strike(&self, on: bool) {
         let Storage { plane, kubelets, agents, prometheus, metrics, .. } = self.storage;
-        let turn = |state| kubelets["node-b"].turn(if on { state } else { State::Well });
+        let set_state = |state| kubelets["node-b"].set_state(if on { state } else { KubeletState::Normal });
         match self.failure {
             FailureMode::MetricsBackendFails => metrics.break_down(on),
             FailureMode::MetricsForbidden if on => self.access.revoke("metrics.k8s.io", "pods").await,
             FailureMode::MetricsForbidden => self.access.restore().await,
-            FailureMode::KubeletFails => turn(State::Broken),
-            FailureMode::KubeletHangs => turn(State::Hangs),
+            FailureMode::KubeletFails => set_state(KubeletState::Broken),
+            FailureMode::KubeletHangs => set_state(KubeletState::Hangs),
             FailureMode::KubeletsOfAStranger if on => {
                 fs::write(&self.authority, Authority::new().pem()).unwrap()
             }

@@ -87,7 +87,7 @@ struct Stub {
     api: Api,
     node: String,
     pods: Mutex<BTreeMap<String, Running>>,
-    state: Mutex<State>,
+    state: Mutex<KubeletState>,
     /// Seconds that its clock is ahead; negative: behind.
     clock_ahead: AtomicI64,
     /// Requests with a token, and their answers.
@@ -96,9 +96,9 @@ struct Stub {
 
 /// How the stub answers requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub enum KubeletState {
     #[default]
-    Well,
+    Normal,
     /// Answers every request with 503.
     Broken,
     /// Answers no request.
@@ -166,7 +166,7 @@ impl Kubelet {
 
     /// Answers every request with 503 from now on, or stops doing so.
     pub fn break_down(&self, broken: bool) {
-        self.turn(if broken { State::Broken } else { State::Well });
+        self.set_state(if broken { KubeletState::Broken } else { KubeletState::Normal });
     }
 
     /// Sets how many seconds its clock is ahead.
@@ -174,7 +174,7 @@ impl Kubelet {
         self.stub.clock_ahead.store(ahead, Ordering::Relaxed);
     }
 
-    pub fn turn(&self, state: State) {
+    pub fn set_state(&self, state: KubeletState) {
         *self.stub.state.lock().unwrap() = state;
     }
 
@@ -202,9 +202,9 @@ async fn guard(
 ) -> Response {
     let state = *stub.state.lock().unwrap();
     match state {
-        State::Well => {}
-        State::Broken => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        State::Hangs => return std::future::pending().await,
+        KubeletState::Normal => {}
+        KubeletState::Broken => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        KubeletState::Hangs => return std::future::pending().await,
     }
     // The API server's client certificate is of system:masters, who may do everything.
     if peer.certified {
