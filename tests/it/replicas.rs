@@ -52,16 +52,17 @@ fn a_replica_is_killed_and_nobody_is_signed_out() {
         (0..STREAMS).map(|at| spawn(&people, move |people| people.follow(at))).collect();
     let readers: Vec<JoinHandle<()>> =
         (0..READERS).map(|at| spawn(&people, move |people| people.read(at))).collect();
-    let all_follow = || match people.seen.lock().unwrap().iter().filter(|seen| seen.events > 1).count() {
-        STREAMS => Ok(()),
-        number => Err(format!("{number} streams have a change")),
-    };
+    let all_follow =
+        || match people.progress.lock().unwrap().iter().filter(|progress| progress.events > 1).count() {
+            STREAMS => Ok(()),
+            number => Err(format!("{number} streams have a change")),
+        };
     eventually(all_follow);
     assert!(balancer.given_to(0) > 0 && balancer.given_to(1) > 0, "both replicas have clients");
 
     first.0.kill().unwrap();
     first.0.wait().unwrap();
-    people.seen.lock().unwrap().iter_mut().for_each(|seen| seen.events = 0);
+    people.progress.lock().unwrap().iter_mut().for_each(|progress| progress.events = 0);
     eventually(all_follow);
     let pages = people.pages.load(Ordering::Relaxed);
     eventually(|| match people.pages.load(Ordering::Relaxed) {
@@ -77,11 +78,14 @@ fn a_replica_is_killed_and_nobody_is_signed_out() {
     assert!(others.is_empty(), "answers other than 200: {others:?}");
     let cut = people.cut.load(Ordering::Relaxed);
     assert!(cut <= READERS, "{cut} requests were cut, and only those under way may be");
-    let seen = people.seen.lock().unwrap();
-    let moved: Vec<_> = seen.iter().filter(|seen| seen.connections > 1).collect();
+    let progress = people.progress.lock().unwrap();
+    let moved: Vec<_> = progress.iter().filter(|progress| progress.connections > 1).collect();
     assert!(!moved.is_empty(), "some streams were at the replica that was killed");
-    assert!(moved.iter().all(|seen| seen.connections == 2), "each connected once more");
-    assert!(moved.iter().all(|seen| seen.first == "state"), "the other replica begins with the whole state");
+    assert!(moved.iter().all(|progress| progress.connections == 2), "each connected once more");
+    assert!(
+        moved.iter().all(|progress| progress.first == "state"),
+        "the other replica begins with the whole state"
+    );
 }
 
 fn replica(folder: &TempDir, kubeconfig: &str) -> (Running, SocketAddr) {
@@ -138,7 +142,7 @@ fn status(address: SocketAddr, path: &str, headers: &str) -> std::io::Result<(u1
 
 /// What one stream has received.
 #[derive(Clone, Default)]
-struct Seen {
+struct StreamProgress {
     connections: usize,
     /// The name of the first event of the last connection.
     first: String,
@@ -156,7 +160,7 @@ struct People {
     cut: AtomicUsize,
     /// Answers other than 200.
     others: Mutex<Vec<(String, u16)>>,
-    seen: Mutex<Vec<Seen>>,
+    progress: Mutex<Vec<StreamProgress>>,
 }
 
 fn spawn(people: &Arc<People>, work: impl FnOnce(&People) + Send + 'static) -> JoinHandle<()> {
@@ -173,7 +177,7 @@ impl People {
             pages: AtomicUsize::default(),
             cut: AtomicUsize::default(),
             others: Mutex::default(),
-            seen: Mutex::new(vec![Seen::default(); STREAMS]),
+            progress: Mutex::new(vec![StreamProgress::default(); STREAMS]),
         }
     }
 
@@ -196,7 +200,7 @@ impl People {
     /// Follows events until the end, and connects again as a browser does.
     fn follow(&self, at: usize) {
         while !self.ended.load(Ordering::Relaxed) {
-            let last = self.seen.lock().unwrap()[at].id.clone();
+            let last = self.progress.lock().unwrap()[at].id.clone();
             let headers = format!("{}accept: text/event-stream\r\nlast-event-id: {last}\r\n", self.cookies);
             if let Ok(stream) = request(self.address, "/api/events", &headers) {
                 self.receive(at, stream);
@@ -213,17 +217,17 @@ impl People {
             self.others.lock().unwrap().push(("/api/events".to_owned(), status));
             return;
         }
-        self.seen.lock().unwrap()[at].connections += 1;
+        self.progress.lock().unwrap()[at].connections += 1;
         let mut is_first = true;
         for line in lines {
-            let seen = &mut self.seen.lock().unwrap()[at];
+            let progress = &mut self.progress.lock().unwrap()[at];
             if let Some(id) = line.strip_prefix("id: ") {
-                id.clone_into(&mut seen.id);
+                id.clone_into(&mut progress.id);
             }
             if let Some(name) = line.strip_prefix("event: ") {
-                seen.events += 1;
+                progress.events += 1;
                 if std::mem::take(&mut is_first) {
-                    name.clone_into(&mut seen.first);
+                    name.clone_into(&mut progress.first);
                 }
             }
             if self.ended.load(Ordering::Relaxed) {

@@ -25,11 +25,11 @@ fn a_hundred_page_views_ask_the_cluster_only_for_the_events_of_one_vm() {
     on_the_cluster(async |cluster| {
         let (access, program) = cluster.program("views").await;
         settled(&program, cluster).await;
-        let window = Window::open(cluster, &access);
+        let window = AuditWindow::open(cluster, &access);
         for view in VIEWS.iter().cycle().take(100) {
             assert_eq!(program.get(view).await.status, 200, "{view}");
         }
-        window.close().await.without_events().is_the_background_alone();
+        window.close().await.without_events().assert_only_background_requests();
     });
 }
 
@@ -39,11 +39,11 @@ fn a_cycle_is_one_metrics_list_and_one_summary_per_node() {
     on_the_cluster(async |cluster| {
         let (access, program) = cluster.program("cycle").await;
         settled(&program, cluster).await;
-        let window = Window::open(cluster, &access);
+        let window = AuditWindow::open(cluster, &access);
         tokio::time::sleep(Duration::from_secs(12)).await;
-        let seen = window.close().await;
-        seen.is_the_background_alone();
-        seen.is_no_less_than_the_background();
+        let audited = window.close().await;
+        audited.assert_only_background_requests();
+        audited.assert_every_background_request();
         reads_only(cluster, &access, &program).await;
     });
 }
@@ -61,32 +61,32 @@ async fn reads_only(cluster: &Cluster, access: &Access, program: &Program) {
 }
 
 /// A window of time in the audit log.
-struct Window<'a> {
+struct AuditWindow<'a> {
     cluster: &'a Cluster,
     user: String,
     before: usize,
     start: Instant,
 }
 
-/// What was asked in it.
-struct Seen {
+/// The requests in it, and how long it was.
+struct AuditedRequests {
     requests: Vec<AuditEntry>,
     elapsed: Duration,
 }
 
-impl<'a> Window<'a> {
+impl<'a> AuditWindow<'a> {
     fn open(cluster: &'a Cluster, access: &Access) -> Self {
         let user = access.user();
         let before = cluster.plane.audit().of(&user).len();
         Self { cluster, user, before, start: Instant::now() }
     }
 
-    async fn close(self) -> Seen {
+    async fn close(self) -> AuditedRequests {
         let elapsed = self.start.elapsed();
         // The last requests may not be in the log yet.
         tokio::time::sleep(Duration::from_millis(200)).await;
         let requests = self.cluster.plane.audit().of(&self.user).split_off(self.before);
-        Seen { requests, elapsed: elapsed + Duration::from_millis(200) }
+        AuditedRequests { requests, elapsed: elapsed + Duration::from_millis(200) }
     }
 }
 
@@ -94,7 +94,7 @@ impl<'a> Window<'a> {
 const EVENTS_KEPT: Duration = Duration::from_secs(30);
 const MOST_EVENT_LISTS: usize = 7;
 
-impl Seen {
+impl AuditedRequests {
     /// Checks that the Events of no more than one VM were listed, and returns the other requests.
     fn without_events(mut self) -> Self {
         let all = self.requests.len();
@@ -118,7 +118,7 @@ impl Seen {
         (self.elapsed.as_millis() / interval.as_millis()) as usize
     }
 
-    fn is_the_background_alone(&self) {
+    fn assert_only_background_requests(&self) {
         let known = |request: &&AuditEntry| {
             request.lists_metrics() || request.summary_of().is_some() || request.uri.starts_with(KUBEVIRTS)
         };
@@ -135,7 +135,7 @@ impl Seen {
     }
 
     /// A loaded machine may make a cycle or two late.
-    fn is_no_less_than_the_background(&self) {
+    fn assert_every_background_request(&self) {
         assert!(self.lists() + 2 >= self.cycles(METRICS_INTERVAL), "{} in {:?}", self.lists(), self.elapsed);
         for node in NODES.into_iter().filter(|node| *node != IDLE) {
             let summaries = self.summaries(node);

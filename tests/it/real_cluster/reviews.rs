@@ -21,7 +21,7 @@ use super::harness::{
 
 pub const RBAC: &str = "rbac.authorization.k8s.io/v1";
 /// The places of a user's bindings, each with its number.
-type Places = BTreeMap<Option<Arc<str>>, u64>;
+type BindingPlaces = BTreeMap<Option<Arc<str>>, u64>;
 /// The API server caches what it authorised for a moment, and reads roles by a watch.
 const SETTLED: Duration = Duration::from_secs(20);
 
@@ -149,7 +149,7 @@ fn bindings_hint_at_the_namespaces_of_their_subjects() {
         let places = |hints: &Option<BindingHints>| hints.as_ref().map(|hints| hints.places_of(&robot));
         let first = tokio::time::timeout(SETTLED, hints.wait_for(Option::is_some)).await;
         assert_eq!(places(&first.expect("they are read").unwrap()), Some(BTreeMap::new()));
-        let mut hinted = async |what: &str, holds: &dyn Fn(&Places) -> bool| {
+        let mut hinted = async |what: &str, holds: &dyn Fn(&BindingPlaces) -> bool| {
             let wait = hints.wait_for(|hints| places(hints).is_some_and(|places| holds(&places)));
             let found = tokio::time::timeout(HINTED, wait).await.unwrap_or_else(|_| panic!("{what}"));
             places(&found.unwrap()).unwrap_or_default()

@@ -56,17 +56,17 @@ fn figures_of_every_version_of_kubevirt_are_right() {
         ("node-new", "vm-newest", NEWEST),
     ];
     alone(async {
-        let site = Site::start(8, &VERSIONS.map(|(node, vm, _)| (vm, node))).await;
+        let cluster = KubevirtCluster::start(8, &VERSIONS.map(|(node, vm, _)| (vm, node))).await;
         let guests: Vec<Guest> =
             (1..).zip(VERSIONS).map(|(n, (node, vm, _))| guest(vm, node, n).migrating()).collect();
         for guest in &guests {
-            site.plane.api.create(&migration(guest)).await;
+            cluster.plane.api.create(&migration(guest)).await;
         }
         let mut handlers = Vec::new();
         for ((last, guest), (node, _, template)) in (FIRST_HANDLER..).zip(&guests).zip(VERSIONS) {
-            handlers.push(site.handler(HandlerPod::own(node, last), template, vec![guest.clone()]).await);
+            handlers.push(cluster.handler(HandlerPod::own(node, last), template, vec![guest.clone()]).await);
         }
-        let program = site.program("versions");
+        let program = cluster.program("versions");
         let right = within(FIGURES, async || {
             for (guest, (.., template)) in guests.iter().zip(VERSIONS) {
                 let vm = program.vm(guest.namespace, guest.name).await?;
@@ -89,44 +89,45 @@ fn figures_of_every_version_of_kubevirt_are_right() {
 fn counters_that_start_over_make_no_spike() {
     alone(async {
         let vms = [("mover", "node-a"), ("reset", "node-a"), ("stayer", "node-b")];
-        let site = Site::start(9, &vms).await;
+        let cluster = KubevirtCluster::start(9, &vms).await;
         let mut mover = guest("mover", "node-a", 5);
         let (reset, stayer) = (guest("reset", "node-a", 7), guest("stayer", "node-b", 9));
         let (at_a, at_b) =
             (HandlerPod::own("node-a", FIRST_HANDLER), HandlerPod::own("node-b", FIRST_HANDLER + 1));
-        let a = site.handler(at_a, V1_4, vec![mover.clone(), reset.clone()]).await;
-        let b = site.handler(at_b, NEWEST, vec![stayer.clone()]).await;
-        let program = site.program("starting-over");
-        let look = Look { program: &program, guests: vec![mover.clone(), reset.clone(), stayer.clone()] };
-        look.is_right("at first").await;
+        let a = cluster.handler(at_a, V1_4, vec![mover.clone(), reset.clone()]).await;
+        let b = cluster.handler(at_b, NEWEST, vec![stayer.clone()]).await;
+        let program = cluster.program("starting-over");
+        let checks =
+            GuestChecks { program: &program, guests: vec![mover.clone(), reset.clone(), stayer.clone()] };
+        checks.wait_until_figures_match("at first").await;
 
         // QEMU of one guest is another one: all its counters are small again.
         let reset = Guest { since: Instant::now(), ..reset };
         a.set(vec![mover.clone(), reset.clone()]);
-        look.starts_over("reset").await;
-        look.is_right("after a reset").await;
+        checks.wait_until_rates_restart("reset").await;
+        checks.wait_until_figures_match("after a reset").await;
 
         // virt-handler is another pod, and the guests go on.
-        a.remove(&site.plane).await;
+        a.remove(&cluster.plane).await;
         let again = HandlerPod { last: FIRST_HANDLER + 2, ..at_a };
-        let a = site.handler(again, V1_4, vec![mover.clone(), reset.clone()]).await;
-        look.answered(&a).await;
-        look.is_right("after a restart of virt-handler").await;
+        let a = cluster.handler(again, V1_4, vec![mover.clone(), reset.clone()]).await;
+        checks.wait_for_two_requests(&a).await;
+        checks.wait_until_figures_match("after a restart of virt-handler").await;
 
         // The target's virt-handler prints what it asks there as the source's, until the instance names it.
         mover = mover.migrating();
         let mut target = Guest { since: Instant::now(), ..mover.clone() };
         a.set(vec![mover.clone(), reset.clone()]);
         b.set(vec![stayer.clone(), target.clone()]);
-        look.answered(&b).await;
-        look.is_right("while it migrates").await;
+        checks.wait_for_two_requests(&b).await;
+        checks.wait_until_figures_match("while it migrates").await;
         target.node = "node-b";
         let path = "/apis/kubevirt.io/v1/namespaces/prod/virtualmachineinstances/mover/status";
-        site.plane.api.patch(path, &json!({"status": {"nodeName": "node-b"}})).await;
+        cluster.plane.api.patch(path, &json!({"status": {"nodeName": "node-b"}})).await;
         a.set(vec![reset.clone()]);
         b.set(vec![stayer.clone(), target]);
-        look.starts_over("mover").await;
-        look.is_right("after the migration").await;
+        checks.wait_until_rates_restart("mover").await;
+        checks.wait_until_figures_match("after the migration").await;
     });
 }
 
@@ -154,7 +155,7 @@ fn a_hostile_virt_handler_costs_only_its_own_vms() {
     alone(async {
         let mut vms: Vec<_> = HANDLERS.map(|(vm, node, _)| (vm, node)).into();
         vms.push(("pretended", "node-pretended"));
-        let site = Site::start(10, &vms).await;
+        let cluster = KubevirtCluster::start(10, &vms).await;
         let guests: BTreeMap<_, _> =
             (1..).zip(&vms).map(|(n, (vm, node))| (*vm, guest(vm, node, n))).collect();
         let mut handlers = Vec::new();
@@ -167,14 +168,14 @@ fn a_hostile_virt_handler_costs_only_its_own_vms() {
             }
             let pod = HandlerPod::own(node, last);
             let handler = match vm {
-                "stranger" => site.handler_of(pod, V1_6, own, &Authority::new()).await,
-                _ => site.handler(pod, V1_6, own).await,
+                "stranger" => cluster.handler_of(pod, V1_6, own, &Authority::new()).await,
+                _ => cluster.handler(pod, V1_6, own).await,
             };
             handler.set_answer_mode(answer_mode);
             handlers.push(handler);
         }
-        let pretenders = site.pretenders().await;
-        let program = site.program("hostile");
+        let pretenders = cluster.pretenders().await;
+        let program = cluster.program("hostile");
         let shown = within(SHOWN, async || {
             for vm in ["good", "liar", "twice", "labels"] {
                 let found = program.vm("prod", vm).await?;
@@ -198,14 +199,14 @@ fn a_hostile_virt_handler_costs_only_its_own_vms() {
 }
 
 /// A cluster with KubeVirt and VMs, each with its node.
-struct Site {
+struct KubevirtCluster {
     plane: ControlPlane,
     kubevirt: Kubevirt,
     access: Access,
     _kubelets: BTreeMap<&'static str, Kubelet>,
 }
 
-impl Site {
+impl KubevirtCluster {
     async fn start(number: u8, vms: &[(&'static str, &'static str)]) -> Self {
         let plane = ControlPlane::start(number).await;
         plane.install_crds().await;
@@ -295,14 +296,14 @@ fn lie(vm: &'static str) -> Guest {
     guest(vm, "", 900_000)
 }
 
-/// Some guests, whose figures are looked at again and again: none may ever be a spike.
-struct Look<'a> {
+/// Checks of some guests, whose figures are read again and again: none may ever be a spike.
+struct GuestChecks<'a> {
     program: &'a Program,
     guests: Vec<Guest>,
 }
 
-impl Look<'_> {
-    async fn is_right(&self, when: &str) {
+impl GuestChecks<'_> {
+    async fn wait_until_figures_match(&self, when: &str) {
         let right = within(FIGURES, async || {
             for guest in &self.guests {
                 usage(&self.vm(guest).await?, guest, V1_6)?;
@@ -313,7 +314,7 @@ impl Look<'_> {
     }
 
     /// Waits until a guest has no rates: there are none between samples of two runs.
-    async fn starts_over(&self, name: &str) {
+    async fn wait_until_rates_restart(&self, name: &str) {
         let over = within(FIGURES, async || {
             let mut found = Err(format!("no guest {name}"));
             for guest in &self.guests {
@@ -328,7 +329,7 @@ impl Look<'_> {
     }
 
     /// Waits until a virt-handler was asked twice from now on.
-    async fn answered(&self, handler: &VirtHandler) {
+    async fn wait_for_two_requests(&self, handler: &VirtHandler) {
         let before = handler.requests();
         let asked = within(FIGURES, async || {
             for guest in &self.guests {

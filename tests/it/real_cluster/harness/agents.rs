@@ -34,10 +34,10 @@ pub struct GuestFilesystem {
 }
 
 #[derive(Clone, Default)]
-struct Guests(Arc<Mutex<Known>>);
+struct Guests(Arc<Mutex<AgentState>>);
 
 #[derive(Default)]
-struct Known {
+struct AgentState {
     connected: BTreeMap<String, Vec<GuestFilesystem>>,
     requests: Vec<String>,
     /// Whether no request is answered.

@@ -45,7 +45,7 @@ pub struct Logins {
 }
 
 /// The answer of the REST API.
-pub struct Rest {
+pub struct RestAnswer {
     pub status: u16,
     pub body: Value,
 }
@@ -139,14 +139,14 @@ impl Ceph {
     }
 
     /// `POST /api/auth`.
-    pub async fn login(&self, password: &str) -> Rest {
+    pub async fn login(&self, password: &str) -> RestAnswer {
         let body = json!({"username": USER, "password": password});
         let request = self.http().post(format!("{}/api/auth", self.url())).json(&body);
         answer(request.header("accept", "application/vnd.ceph.api.v1.0+json")).await.expect("an answer")
     }
 
     /// `GET /api/block/image` of the pool; the error's text where nothing came within `limit`.
-    pub async fn images(&self, token: &str, limit: Duration) -> Result<Rest, String> {
+    pub async fn images(&self, token: &str, limit: Duration) -> Result<RestAnswer, String> {
         let url = format!("{}/api/block/image?pool_name={POOL}&offset=0&limit=-1", self.url());
         let request = self.http().get(url).bearer_auth(token).timeout(limit);
         answer(request.header("accept", "application/vnd.ceph.api.v2.0+json")).await
@@ -177,11 +177,11 @@ impl Ceph {
     }
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Result<Rest, String> {
+async fn answer(request: reqwest::RequestBuilder) -> Result<RestAnswer, String> {
     let response = request.send().await.map_err(|error| error.to_string())?;
     let status = response.status().as_u16();
     let body = response.text().await.map_err(|error| error.to_string())?;
-    Ok(Rest { status, body: serde_json::from_str(&body).unwrap_or_default() })
+    Ok(RestAnswer { status, body: serde_json::from_str(&body).unwrap_or_default() })
 }
 
 fn config(dir: &Path, address: SocketAddr) -> String {
