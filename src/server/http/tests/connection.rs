@@ -214,15 +214,15 @@ impl Running {
     }
 }
 
-const HERE: [u8; 4] = [127, 0, 0, 1];
-const THERE: [u8; 4] = [127, 0, 0, 2];
-const ELSEWHERE: [u8; 4] = [127, 0, 0, 3];
+const FIRST_CLIENT: [u8; 4] = [127, 0, 0, 1];
+const SECOND_CLIENT: [u8; 4] = [127, 0, 0, 2];
+const THIRD_CLIENT: [u8; 4] = [127, 0, 0, 3];
 
 #[tokio::test]
 async fn shutdown_works_when_all_connections_are_taken() {
     let server = start_small(4, HttpConfig::default()).await;
-    let _idle = (server.fill(HERE, 2).await, server.fill(THERE, 2).await);
-    let _more = [server.connect_from(HERE).await, server.connect_from(THERE).await];
+    let _idle = (server.fill(FIRST_CLIENT, 2).await, server.fill(SECOND_CLIENT, 2).await);
+    let _more = [server.connect_from(FIRST_CLIENT).await, server.connect_from(SECOND_CLIENT).await];
     server.shutdown.cancel();
     timeout(SOON, server.server).await.expect("it stops").unwrap();
 }
@@ -230,9 +230,9 @@ async fn shutdown_works_when_all_connections_are_taken() {
 #[tokio::test]
 async fn only_probes_are_answered_when_all_connections_are_taken() {
     let server = start_small(4, HttpConfig::default()).await;
-    let _idle = (server.fill(HERE, 2).await, server.fill(THERE, 2).await);
+    let _idle = (server.fill(FIRST_CLIENT, 2).await, server.fill(SECOND_CLIENT, 2).await);
     for probe in ["/healthz", "/readyz"] {
-        assert_eq!(server.ask_from(HERE, probe).await, "HTTP/1.1 200");
+        assert_eq!(server.ask_from(FIRST_CLIENT, probe).await, "HTTP/1.1 200");
     }
     for (path, kind) in [("/api/vms", "application/problem+json"), ("/", "text/html")] {
         let answer = server.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
@@ -250,30 +250,34 @@ async fn only_probes_are_answered_when_all_connections_are_taken() {
 async fn clients_that_take_all_connections_give_way_to_one_that_has_none() {
     let server = start_small(6, HttpConfig::default()).await;
     let mut silent = Vec::new();
-    for address in [HERE, THERE] {
+    for address in [FIRST_CLIENT, SECOND_CLIENT] {
         for _ in 0..3 {
             silent.push(server.connect_from(address).await);
         }
     }
-    assert_eq!(server.ask_from(ELSEWHERE, "/api/vms").await, "HTTP/1.1 200");
-    let again = server.connect_from(HERE).await;
-    assert_eq!(server.ask_from(HERE, "/api/vms").await, "HTTP/1.1 200", "its own silent ones give way too");
+    assert_eq!(server.ask_from(THIRD_CLIENT, "/api/vms").await, "HTTP/1.1 200");
+    let again = server.connect_from(FIRST_CLIENT).await;
+    assert_eq!(
+        server.ask_from(FIRST_CLIENT, "/api/vms").await,
+        "HTTP/1.1 200",
+        "its own silent ones give way too"
+    );
     drop((silent, again));
     let server = start_small(6, HttpConfig::default()).await;
-    let _served = (server.fill(HERE, 3).await, server.fill(THERE, 3).await);
-    assert_eq!(server.ask_from(ELSEWHERE, "/api/vms").await, "HTTP/1.1 200", "the newest gives way");
+    let _served = (server.fill(FIRST_CLIENT, 3).await, server.fill(SECOND_CLIENT, 3).await);
+    assert_eq!(server.ask_from(THIRD_CLIENT, "/api/vms").await, "HTTP/1.1 200", "the newest gives way");
 }
 
 #[tokio::test]
 async fn a_flood_of_idle_connections_does_not_keep_a_probe_out() {
     let server = start_small(2, HttpConfig::default()).await;
-    let _idle = (server.fill(HERE, 1).await, server.fill(THERE, 1).await);
+    let _idle = (server.fill(FIRST_CLIENT, 1).await, server.fill(SECOND_CLIENT, 1).await);
     let mut flood = Vec::new();
     for _ in 0..RESERVE * 4 {
-        flood.push(server.connect_from(HERE).await);
+        flood.push(server.connect_from(FIRST_CLIENT).await);
     }
-    assert_eq!(server.ask_from(HERE, "/healthz").await, "HTTP/1.1 200");
-    assert_eq!(server.ask_from(ELSEWHERE, "/healthz").await, "HTTP/1.1 200");
+    assert_eq!(server.ask_from(FIRST_CLIENT, "/healthz").await, "HTTP/1.1 200");
+    assert_eq!(server.ask_from(THIRD_CLIENT, "/healthz").await, "HTTP/1.1 200");
     // Even the newest of them end long before an ordinary connection would.
     for idle in flood {
         assert_eq!(read(idle).await, "");
@@ -283,12 +287,14 @@ async fn a_flood_of_idle_connections_does_not_keep_a_probe_out() {
 #[tokio::test]
 async fn one_address_gets_half_of_the_connections() {
     let server = start_small(6, HttpConfig::default()).await;
-    let mut idle = server.fill(HERE, 3).await;
-    assert_eq!(server.ask_from(HERE, "/api/vms").await, "HTTP/1.1 503");
-    assert_eq!(server.ask_from(THERE, "/api/vms").await, "HTTP/1.1 200");
+    let mut idle = server.fill(FIRST_CLIENT, 3).await;
+    assert_eq!(server.ask_from(FIRST_CLIENT, "/api/vms").await, "HTTP/1.1 503");
+    assert_eq!(server.ask_from(SECOND_CLIENT, "/api/vms").await, "HTTP/1.1 200");
     idle.pop();
-    eventually("the place is free again", async || server.ask_from(HERE, "/api/vms").await == "HTTP/1.1 200")
-        .await;
+    eventually("the place is free again", async || {
+        server.ask_from(FIRST_CLIENT, "/api/vms").await == "HTTP/1.1 200"
+    })
+    .await;
 }
 
 fn behind_a_proxy() -> HttpConfig {
@@ -311,8 +317,8 @@ async fn a_proxy_gets_all_connections_and_each_of_its_clients_half() {
     let (_three, third) = follow("203.0.113.5").await;
     let (_four, fourth) = follow("203.0.113.6").await;
     assert_eq!([first, second, third, fourth], ["200", "200", "503", "200"]);
-    let _more = server.fill(HERE, 2).await;
-    assert_eq!(server.ask_from(HERE, "/api/vms").await, "HTTP/1.1 503", "six is all that there is");
+    let _more = server.fill(FIRST_CLIENT, 2).await;
+    assert_eq!(server.ask_from(FIRST_CLIENT, "/api/vms").await, "HTTP/1.1 503", "six is all that there is");
 }
 
 #[tokio::test]
@@ -354,14 +360,22 @@ async fn an_answer_that_is_read_too_slowly_ends_and_a_fast_reader_continues() {
             }
         })
     };
-    let slow = read(connect(HERE, 15).await, Duration::from_millis(50));
-    let brisk = read(connect(THERE, 256).await, Duration::from_millis(10));
-    assert_eq!(server.ask_from(HERE, "/api/stats").await, "HTTP/1.1 503", "the slow reader has the place");
+    let slow = read(connect(FIRST_CLIENT, 15).await, Duration::from_millis(50));
+    let brisk = read(connect(SECOND_CLIENT, 256).await, Duration::from_millis(10));
+    assert_eq!(
+        server.ask_from(FIRST_CLIENT, "/api/stats").await,
+        "HTTP/1.1 503",
+        "the slow reader has the place"
+    );
     eventually("a reader of 300 bytes a second is cut off", async || {
-        server.ask_from(HERE, "/api/stats").await == "HTTP/1.1 200"
+        server.ask_from(FIRST_CLIENT, "/api/stats").await == "HTTP/1.1 200"
     })
     .await;
-    assert_eq!(server.ask_from(THERE, "/api/stats").await, "HTTP/1.1 503", "25 kB a second are enough");
+    assert_eq!(
+        server.ask_from(SECOND_CLIENT, "/api/stats").await,
+        "HTTP/1.1 503",
+        "25 kB a second are enough"
+    );
     slow.abort();
     brisk.abort();
 }
@@ -384,7 +398,7 @@ async fn probes_and_events_are_answered_while_all_pages_are_blocked() {
     eventually("two pages are computed", async || HELD_UP.passes() >= 2).await;
     let begun = Instant::now();
     for path in ["/healthz", "/readyz", "/api/vms", "/api/events?only=sources"] {
-        assert_eq!(server.ask_from(HERE, path).await, "HTTP/1.1 200", "{path}");
+        assert_eq!(server.ask_from(FIRST_CLIENT, path).await, "HTTP/1.1 200", "{path}");
     }
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     HELD_UP.open();

@@ -31,9 +31,9 @@ use collector::clock;
 use wukong_core::Snapshot;
 
 const SOON: Duration = Duration::from_secs(5);
-const HERE: [u8; 4] = [127, 0, 0, 1];
-const THERE: [u8; 4] = [127, 0, 0, 2];
-const ELSEWHERE: [u8; 4] = [127, 0, 0, 3];
+const FIRST_CLIENT: [u8; 4] = [127, 0, 0, 1];
+const SECOND_CLIENT: [u8; 4] = [127, 0, 0, 2];
+const THIRD_CLIENT: [u8; 4] = [127, 0, 0, 3];
 
 struct Running {
     address: SocketAddr,
@@ -123,7 +123,7 @@ impl Running {
 
     /// Sends these bytes without TLS, and returns what comes back until the end.
     async fn send_plain(&self, bytes: &[u8]) -> String {
-        let mut stream = tcp_from(HERE, self.address).await;
+        let mut stream = tcp_from(FIRST_CLIENT, self.address).await;
         stream.write_all(bytes).await.unwrap();
         read_to_end(stream).await
     }
@@ -135,7 +135,7 @@ async fn requests_are_answered_over_tls_and_browsers_are_told_to_stay() {
     for (host, stays) in
         [("vms.example", true), ("localhost:8081", false), ("127.0.0.1", false), ("[::1]:1", false)]
     {
-        let mut stream = server.connect(HERE).await.unwrap();
+        let mut stream = server.connect(FIRST_CLIENT).await.unwrap();
         assert_eq!(ask(&mut stream, "/api/vms", host).await.unwrap(), "HTTP/1.1 200");
         let head = read_rest(&mut stream).await.unwrap();
         assert_eq!(head.contains("strict-transport-security: max-age=15552000\r\n"), stays, "{host}: {head}");
@@ -148,7 +148,8 @@ async fn http_1_is_all_that_is_offered() {
     for (offered, want) in
         [(&["h2", "http/1.1"][..], Some(Some(&b"http/1.1"[..]))), (&[], Some(None)), (&["h2"], None)]
     {
-        let stream = handshake(&client(&[&server.pair], offered), tcp_from(HERE, server.address).await).await;
+        let stream =
+            handshake(&client(&[&server.pair], offered), tcp_from(FIRST_CLIENT, server.address).await).await;
         let chosen = stream.as_ref().ok().map(|stream| stream.get_ref().1.alpn_protocol());
         assert_eq!(chosen, want, "{offered:?}");
     }
@@ -176,7 +177,7 @@ async fn tls_1_1_and_older_are_refused() {
     // A fatal alert, protocol_version (RFC 8446, 6); a ServerHello.
     let (alert, hello) = ((21, [2, 70]), (22, [2, 0]));
     for (minor, want) in [(0, alert), (1, alert), (2, alert), (3, hello)] {
-        let mut stream = tcp_from(HERE, server.address).await;
+        let mut stream = tcp_from(FIRST_CLIENT, server.address).await;
         stream.write_all(&old_hello(minor)).await.unwrap();
         let mut answer = [0; 7];
         timeout(SOON, stream.read_exact(&mut answer)).await.expect("an answer").unwrap();
@@ -200,7 +201,7 @@ async fn plain_http_is_told_what_this_port_speaks_and_garbage_is_not_answered() 
         let answer = server.send_plain(garbage).await;
         assert!(!answer.contains("HTTP"), "{garbage:?}: {answer}");
     }
-    assert_eq!(server.ask_from(HERE, "/api/vms").await.unwrap(), "HTTP/1.1 200");
+    assert_eq!(server.ask_from(FIRST_CLIENT, "/api/vms").await.unwrap(), "HTTP/1.1 200");
 }
 
 #[tokio::test]
@@ -219,24 +220,24 @@ async fn slow_handshakes_take_half_of_the_places_at_most_and_give_way() {
     let server = start(6, Timeouts { handshake: Duration::from_secs(60), ..Timeouts::default() }).await;
     let mut slow = Vec::new();
     for _ in 0..3 {
-        let mut stream = tcp_from(HERE, server.address).await;
+        let mut stream = tcp_from(FIRST_CLIENT, server.address).await;
         stream.write_all(&old_hello(3)[..20]).await.unwrap();
         slow.push(stream);
     }
-    assert_eq!(server.ask_from(THERE, "/api/vms").await.unwrap(), "HTTP/1.1 200");
-    assert_eq!(server.ask_from(HERE, "/api/vms").await.unwrap(), "HTTP/1.1 200");
+    assert_eq!(server.ask_from(SECOND_CLIENT, "/api/vms").await.unwrap(), "HTTP/1.1 200");
+    assert_eq!(server.ask_from(FIRST_CLIENT, "/api/vms").await.unwrap(), "HTTP/1.1 200");
     assert_eq!(read_to_end(slow.remove(0)).await, "", "the oldest gave way");
 }
 
 #[tokio::test]
 async fn probes_are_answered_while_all_places_are_in_handshakes() {
     let server = start(2, Timeouts { handshake: Duration::from_secs(60), ..Timeouts::default() }).await;
-    let _slow = [tcp_from(HERE, server.address).await, tcp_from(THERE, server.address).await];
+    let _slow = [tcp_from(FIRST_CLIENT, server.address).await, tcp_from(SECOND_CLIENT, server.address).await];
     let mut flood = Vec::new();
     for _ in 0..RESERVE * 4 {
-        flood.push(tcp_from(HERE, server.address).await);
+        flood.push(tcp_from(FIRST_CLIENT, server.address).await);
     }
-    for own in [HERE, ELSEWHERE] {
+    for own in [FIRST_CLIENT, THIRD_CLIENT] {
         for path in ["/healthz", "/readyz"] {
             let status = server.ask_from(own, path).await.unwrap();
             assert_eq!(status, "HTTP/1.1 200", "{path}");
@@ -251,8 +252,8 @@ async fn probes_are_answered_while_all_places_are_in_handshakes() {
 #[tokio::test]
 async fn shutdown_waits_for_no_handshake() {
     let server = start(8, Timeouts { handshake: Duration::from_secs(60), ..Timeouts::default() }).await;
-    let silent = tcp_from(HERE, server.address).await;
-    let mut idle = server.connect(HERE).await.unwrap();
+    let silent = tcp_from(FIRST_CLIENT, server.address).await;
+    let mut idle = server.connect(FIRST_CLIENT).await.unwrap();
     ask(&mut idle, "/api/vms", "x").await.unwrap();
     read_rest(&mut idle).await.unwrap();
     server.shutdown.cancel();
@@ -269,13 +270,17 @@ async fn an_answer_over_tls_that_is_read_too_slowly_ends() {
     let server = start_with(2, timeouts, 2000).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    socket.bind(SocketAddr::new(IpAddr::from(HERE), 0)).unwrap();
+    socket.bind(SocketAddr::new(IpAddr::from(FIRST_CLIENT), 0)).unwrap();
     let tcp = socket.connect(server.address).await.unwrap();
     let mut stalled = handshake(&client(&[&server.pair], &[]), tcp).await.unwrap();
     ask(&mut stalled, "/api/vms", "x").await.unwrap();
-    assert_eq!(server.ask_from(HERE, "/api/stats").await.unwrap(), "HTTP/1.1 503", "it has the place");
+    assert_eq!(
+        server.ask_from(FIRST_CLIENT, "/api/stats").await.unwrap(),
+        "HTTP/1.1 503",
+        "it has the place"
+    );
     eventually("a client that reads nothing is cut off", async || {
-        server.ask_from(HERE, "/api/stats").await.is_ok_and(|status| status == "HTTP/1.1 200")
+        server.ask_from(FIRST_CLIENT, "/api/stats").await.is_ok_and(|status| status == "HTTP/1.1 200")
     })
     .await;
 }
@@ -294,7 +299,7 @@ async fn load(
     while !stop.is_cancelled() {
         let mut stream = match kept.take() {
             Some(stream) => stream,
-            None => handshake(&client, tcp_from(HERE, address).await).await.expect("a handshake"),
+            None => handshake(&client, tcp_from(FIRST_CLIENT, address).await).await.expect("a handshake"),
         };
         assert_eq!(ask(&mut stream, "/api/vms", "x").await.expect("an answer"), "HTTP/1.1 200");
         read_rest(&mut stream).await.expect("a whole answer");
@@ -302,7 +307,7 @@ async fn load(
         kept = keeps.then_some(stream);
         tokio::task::yield_now().await;
     }
-    let fresh = handshake(&client, tcp_from(HERE, address).await).await.unwrap();
+    let fresh = handshake(&client, tcp_from(FIRST_CLIENT, address).await).await.unwrap();
     assert_eq!(fresh.get_ref().1.peer_certificates().unwrap()[0], new.der());
     answered
 }
@@ -323,7 +328,7 @@ async fn files_are_replaced_under_load_and_no_request_fails() {
     server.files.write(&new);
     let only_new = client(&[&new], &[]);
     eventually("new connections get the new certificate", async || {
-        handshake(&only_new, tcp_from(THERE, server.address).await).await.is_ok()
+        handshake(&only_new, tcp_from(SECOND_CLIENT, server.address).await).await.is_ok()
     })
     .await;
     stop.cancel();

@@ -2,7 +2,7 @@
 //! goes on.
 
 use super::{
-    limits::{HERE, THERE, open_from, view},
+    limits::{FIRST_CLIENT, SECOND_CLIENT, open_from, view},
     *,
 };
 use crate::server::http::tests::fixture::{Gate, server_of};
@@ -102,9 +102,9 @@ async fn many_views_of_one_peer_delay_the_view_of_another_by_one_cut() {
     GATE.open();
     let mut theirs = Vec::new();
     for n in 0..80 {
-        theirs.push(open_from(&server, &view(n), THERE).await);
+        theirs.push(open_from(&server, &view(n), SECOND_CLIENT).await);
     }
-    let mut own = Client::of(open_from(&server, "/api/events?sort=cpu", HERE).await).await;
+    let mut own = Client::of(open_from(&server, "/api/events?sort=cpu", FIRST_CLIENT).await).await;
     own.event().await;
     eventually("every view is cut", async || server.app.events.uncut() == 0).await;
     for seq in 2..=6 {

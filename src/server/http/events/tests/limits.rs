@@ -38,8 +38,8 @@ pub fn view(n: usize) -> String {
     format!("/api/events?q=view-{n}")
 }
 
-pub const HERE: [u8; 4] = [203, 0, 113, 5];
-pub const THERE: [u8; 4] = [203, 0, 113, 6];
+pub const FIRST_CLIENT: [u8; 4] = [203, 0, 113, 5];
+pub const SECOND_CLIENT: [u8; 4] = [203, 0, 113, 6];
 
 /// Returns a server for 32 clients and 16 views, of which one peer may have 8.
 fn sixteen_views() -> Server {
@@ -95,7 +95,7 @@ async fn clients_with_many_views_leave_room_for_the_first_view_of_others() {
         assert_eq!(stream.status(), 200, "{n}");
         held.push(stream);
     }
-    for (n, peer) in [(16, HERE), (17, THERE)] {
+    for (n, peer) in [(16, FIRST_CLIENT), (17, SECOND_CLIENT)] {
         let first = open_from(&server, &view(n), peer).await;
         assert_eq!(first.status(), 200, "{peer:?} has no view yet");
         held.push(first);
@@ -116,18 +116,22 @@ async fn clients_with_many_views_leave_room_for_the_first_view_of_others() {
 #[tokio::test]
 async fn one_peer_gets_half_of_the_views_and_displaces_no_other_peer() {
     let server = sixteen_views();
-    let theirs = open_from(&server, &view(0), THERE).await;
-    drop(open_from(&server, &view(1), THERE).await);
+    let theirs = open_from(&server, &view(0), SECOND_CLIENT).await;
+    drop(open_from(&server, &view(1), SECOND_CLIENT).await);
     let mut ours = Vec::new();
     for n in 2..10 {
-        ours.push(open_from(&server, &view(n), HERE).await);
+        ours.push(open_from(&server, &view(n), FIRST_CLIENT).await);
     }
-    assert_eq!(open_from(&server, &view(10), HERE).await.status(), 503);
+    assert_eq!(open_from(&server, &view(10), FIRST_CLIENT).await.status(), 503);
     assert_eq!(server.app.events.views(), 10, "the view that was left is still there");
-    assert_eq!(open_from(&server, &view(0), HERE).await.status(), 200, "a view that is there is shared");
+    assert_eq!(
+        open_from(&server, &view(0), FIRST_CLIENT).await.status(),
+        200,
+        "a view that is there is shared"
+    );
     ours.pop();
     for n in 10..20 {
-        assert_eq!(open_from(&server, &view(n), HERE).await.status(), 200, "its own make room");
+        assert_eq!(open_from(&server, &view(n), FIRST_CLIENT).await.status(), 200, "its own make room");
     }
     assert_eq!(server.app.events.views(), 10);
     assert_eq!(theirs.status(), 200);
@@ -158,7 +162,7 @@ async fn peers_share_the_bytes_of_views_and_unused_views_make_room() {
     let server = with_bytes(names.iter().map(|name| large(name, "x")).collect(), POOL);
     let mut followed = Vec::new();
     for name in &names {
-        let answer = open_from(&server, &page(name), HERE).await;
+        let answer = open_from(&server, &page(name), FIRST_CLIENT).await;
         if answer.status() != 200 {
             break;
         }
@@ -171,11 +175,11 @@ async fn peers_share_the_bytes_of_views_and_unused_views_make_room() {
     }
     assert!((6..=8).contains(&followed.len()), "{} views of 250 kB", followed.len());
     assert!(server.app.events.bytes() <= POOL / 2, "{}", server.app.events.bytes());
-    let mut theirs = Client::of(open_from(&server, &page("vm-39"), THERE).await).await;
+    let mut theirs = Client::of(open_from(&server, &page("vm-39"), SECOND_CLIENT).await).await;
     theirs.event().await;
     drop(followed);
     for name in &names {
-        let answer = open_from(&server, &page(name), HERE).await;
+        let answer = open_from(&server, &page(name), FIRST_CLIENT).await;
         Client::of(answer).await.event().await;
     }
     assert!(server.app.events.bytes() <= POOL);
@@ -187,7 +191,7 @@ async fn a_view_without_room_is_refused_with_503() {
     let server = with_bytes(three(), 256 << 10);
     let mut followed = Vec::new();
     let refused = loop {
-        let answer = open_from(&server, &view(followed.len()), HERE).await;
+        let answer = open_from(&server, &view(followed.len()), FIRST_CLIENT).await;
         if answer.status() != 200 {
             break answer;
         }
@@ -199,7 +203,7 @@ async fn a_view_without_room_is_refused_with_503() {
     assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"30".parse().unwrap()));
     assert_eq!(refused.headers()["content-type"], "application/problem+json");
     assert_eq!(server.app.events.clients(), followed.len(), "who is refused holds no place");
-    let other = open_from(&server, &view(followed.len()), THERE).await;
+    let other = open_from(&server, &view(followed.len()), SECOND_CLIENT).await;
     assert_eq!(other.status(), 200, "the other half is another's");
 }
 
@@ -208,16 +212,16 @@ async fn when_views_outgrow_the_share_of_their_peer_the_newest_end_first_with_a_
     const POOL: usize = 2 << 20;
     let names = names_of(12);
     let server = with_bytes(names.iter().map(|name| vm("shop", name)).collect(), POOL);
-    let mut theirs = Client::of(open_from(&server, &page("vm-11"), THERE).await).await;
+    let mut theirs = Client::of(open_from(&server, &page("vm-11"), SECOND_CLIENT).await).await;
     theirs.event().await;
     let mut own = Vec::new();
     for name in &names[..10] {
-        let mut client = Client::of(open_from(&server, &page(name), HERE).await).await;
+        let mut client = Client::of(open_from(&server, &page(name), FIRST_CLIENT).await).await;
         client.event().await;
         own.push(client);
     }
     // A view that another peer follows too is not the first to end.
-    let mut shared = Client::of(open_from(&server, &page("vm-9"), THERE).await).await;
+    let mut shared = Client::of(open_from(&server, &page("vm-9"), SECOND_CLIENT).await).await;
     shared.event().await;
     server.publish(2, names.iter().map(|name| large(name, "y")).collect());
     assert!(theirs.event().await.data.contains("yyy"));
@@ -245,7 +249,7 @@ async fn many_clients_of_one_view_take_its_bytes_once() {
     let server = with_bytes(three(), 256 << 10);
     let mut crowd = Vec::new();
     for _ in 0..1000 {
-        crowd.push(Client::of(open_from(&server, "/api/events", HERE).await).await);
+        crowd.push(Client::of(open_from(&server, "/api/events", FIRST_CLIENT).await).await);
     }
     server.publish(2, vec![busy("a", 700)]);
     for client in &mut crowd {
