@@ -26,7 +26,7 @@ const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n";
 /// A user of the simulated cluster who may see everything.
 const TOKEN: &str = "admin-token";
 /// A page that is read by readers waits no longer for a replica.
-const PATIENCE: Duration = Duration::from_secs(20);
+const FAILOVER_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_replica_is_killed_and_nobody_is_signed_out() {
@@ -127,7 +127,7 @@ fn sign_in(address: SocketAddr) -> String {
 
 fn request(address: SocketAddr, path: &str, headers: &str) -> std::io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(FAILOVER_TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n")?;
     Ok(stream)
 }
