@@ -90,7 +90,7 @@ impl Access {
 
     /// Notes that the user looks, and returns their rights. Those of a new user are empty until Kubernetes
     /// has answered.
-    pub fn look(self: &Arc<Self>, user: &Arc<UserInfo>) -> Rights {
+    pub fn watch_rights(self: &Arc<Self>, user: &Arc<UserInfo>) -> Rights {
         let now = self.now();
         let mut inner = self.inner.lock();
         let is_new = !inner.access_statuses.contains_key(user);
@@ -274,7 +274,7 @@ impl Rights {
         let access_status = self.access_status.borrow().clone();
         // A right ends by the clock, even if the task is late.
         if has_ended(&access_status, self.access.now()) {
-            return self.access.look(&self.user).access_status.borrow().clone();
+            return self.access.watch_rights(&self.user).access_status.borrow().clone();
         }
         access_status
     }

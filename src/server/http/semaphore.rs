@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::peer::{Client, Peer};
 use accounts::Accounts;
 use log::LastWarning;
-use transfers::LOOK_EVERY;
+use transfers::CHECK_INTERVAL;
 
 pub use accounts::PermitError;
 
@@ -185,7 +185,7 @@ impl PeerSemaphore {
             tokio::select! {
                 biased;
                 turn = &mut request.turn => return turn.is_ok().then(|| self.permit(client, count)),
-                () = sleep(LOOK_EVERY) => self.accounts.lock().look(),
+                () = sleep(CHECK_INTERVAL) => self.accounts.lock().end_slow_transfers(),
             }
         }
     }

@@ -19,7 +19,7 @@ use model::Millis;
 
 /// Time between two looks at the files. A new pair is used within ten seconds, also if the first look saw one of
 /// its files alone.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// TLS of the listener.
 pub struct ServerTls {
@@ -95,15 +95,15 @@ impl ServerTls {
 
     /// Looks at the files again and again, until `shutdown`.
     pub async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
-        while timeout(LOOK_EVERY, shutdown.cancelled()).await.is_err() {
+        while timeout(CHECK_INTERVAL, shutdown.cancelled()).await.is_err() {
             let tls = self.clone();
             // A panic was logged, and the next look may find other files.
-            let _ = spawn_blocking(move || tls.look()).await;
+            let _ = spawn_blocking(move || tls.reload()).await;
         }
     }
 
     /// Takes over the files if they have changed and can be used. Blocks.
-    pub fn look(&self) {
+    pub fn reload(&self) {
         match self.read_new() {
             Ok(None) => self.forget_refusal(),
             Ok(Some((digest, pair, config))) => {

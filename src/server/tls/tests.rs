@@ -201,14 +201,14 @@ async fn a_new_pair_replaces_the_old_one_and_one_that_cannot_be_used_does_not() 
         make_pair(&["localhost"], 3600, 7200),
     ] {
         files.write(&unusable);
-        tls.look();
+        tls.reload();
         assert!(shows(&tls, &old).await);
     }
     fs::remove_file(&files.paths.certificate).unwrap();
-    tls.look();
+    tls.reload();
     assert!(shows(&tls, &old).await);
     files.write(&new);
-    tls.look();
+    tls.reload();
     assert!(shows(&tls, &new).await && !shows(&tls, &old).await);
 }
 
@@ -217,10 +217,10 @@ async fn a_link_that_moves_is_followed() {
     let (old, new) = (pair_ending_in(3600), pair_ending_in(7200));
     let files = mounted(&old);
     let tls = serving(&files).await;
-    tls.look();
+    tls.reload();
     assert!(shows(&tls, &old).await);
     remount(&files, "second", &new);
-    tls.look();
+    tls.reload();
     assert!(shows(&tls, &new).await);
 }
 
@@ -245,15 +245,15 @@ async fn a_refusal_is_logged_once_and_not_at_the_first_look() {
     let files = Files::of(&old);
     let tls = serving(&files).await;
     fs::write(&files.paths.certificate, &new.certificate).unwrap();
-    tls.look();
+    tls.reload();
     assert_eq!(tls.logged_refusal(), None);
-    tls.look();
+    tls.reload();
     let logged = tls.logged_refusal().expect("it is logged");
     assert!(logged.contains("does not belong"), "{logged}");
-    tls.look();
+    tls.reload();
     assert_eq!(tls.logged_refusal(), Some(logged));
     fs::write(&files.paths.key, &new.key).unwrap();
-    tls.look();
+    tls.reload();
     assert!(tls.logged_refusal().is_none() && shows(&tls, &new).await);
 }
 

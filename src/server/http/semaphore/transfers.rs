@@ -24,7 +24,7 @@ const LONG_GRACE: Duration = Duration::from_secs(30);
 /// Bytes per second that a reader must have read on average after that: 20 MB within five minutes.
 const SLOWEST: u64 = 64 << 10;
 /// How often it is looked at most whether answers have become so slow that they give way.
-pub const LOOK_EVERY: Duration = Duration::from_millis(250);
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Transfer {
     fn is_slow(&self, now: Instant, grace: Duration) -> bool {
@@ -63,10 +63,10 @@ impl Accounts {
         }
     }
 
-    /// Looks again which answers have become so slow that they give way to the requests that wait.
-    pub fn look(&mut self) {
+    /// Finds which answers have become so slow that they give way to the requests that wait.
+    pub fn end_slow_transfers(&mut self) {
         let now = Instant::now();
-        let is_due = self.transfers.looked.is_none_or(|looked| now - looked >= LOOK_EVERY);
+        let is_due = self.transfers.looked.is_none_or(|looked| now - looked >= CHECK_INTERVAL);
         if is_due && !self.transfers.by_number.is_empty() {
             self.transfers.looked = Some(now);
             self.hand_out();

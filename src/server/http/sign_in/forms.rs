@@ -150,7 +150,7 @@ async fn open(
     let cookies = kind.set(&sealed, SESSION_ENDS).ok_or(Notice::TooLong)?;
     let session = Credential::Session(session).hash_text();
     audit::session(audit::Event::SignIn, Some(&user), Some(&session), peer);
-    sign_in.access.look(&user).complete_within(SIGN_IN_WAITS).await;
+    sign_in.access.watch_rights(&user).complete_within(SIGN_IN_WAITS).await;
     Ok(cookies)
 }
 

@@ -27,8 +27,8 @@ use crate::{
     ui::address::BasePath,
 };
 
-/// Time between two looks at the file of session keys.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Time between two checks of the file of session keys.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What signing in needs. Without it, everybody sees everything.
 pub struct SignIn {
@@ -99,13 +99,13 @@ impl SignIn {
     /// file that cannot be used changes nothing.
     pub async fn look_after(self: Arc<Self>, key_file: Option<PathBuf>, shutdown: CancellationToken) {
         let mut before = None;
-        self.look_at_peers().await;
-        while timeout(LOOK_EVERY, shutdown.cancelled()).await.is_err() {
+        self.check_peers().await;
+        while timeout(CHECK_INTERVAL, shutdown.cancelled()).await.is_err() {
             self.tokens.tidy();
             self.limits.tidy();
             self.refusals.tidy();
             self.requests.tidy();
-            self.look_at_peers().await;
+            self.check_peers().await;
             let Some(path) = &key_file else { continue };
             let read = SessionKeys::read(path).await.map_err(|error| format!("{error:#}"));
             let failed = read.as_ref().err().cloned();
@@ -122,12 +122,12 @@ impl SignIn {
     }
 
     /// Asks who vouches for people, so that nobody has to wait for it.
-    async fn look_at_peers(&self) {
+    async fn check_peers(&self) {
         if let Some(oidc) = &self.oidc {
-            oidc.look().await;
+            oidc.check_provider().await;
         }
         if let Some(proxy) = &self.auth_proxy {
-            proxy.look().await;
+            proxy.check_keys().await;
         }
     }
 

@@ -124,7 +124,7 @@ impl SignIn {
         peer: Option<Peer>,
     ) -> Result<Viewer, NoViewer> {
         let user = self.user(&credential, peer).await?;
-        let rights = self.access.look(&user);
+        let rights = self.access.watch_rights(&user);
         let access_status = rights.access_status();
         let user =
             SignedIn { sign_in: self.clone(), credential, rights, access_status: access_status.clone() };

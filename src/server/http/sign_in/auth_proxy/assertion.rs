@@ -147,7 +147,7 @@ impl AssertionSource {
     }
 
     /// Looks for the keys. Notes in the log when it becomes known whether they are there.
-    pub async fn look(&self) {
+    pub async fn check_keys(&self) {
         let fault = self.count_keys().await.err();
         let mut logged = self.logged.lock();
         if *logged == fault {

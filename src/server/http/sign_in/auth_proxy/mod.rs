@@ -235,10 +235,10 @@ impl AuthProxy {
 
     /// Asks for the keys of assertions, so that the first request finds them. Notes in the log when that changes. Forgets
     /// who has sent none for a while.
-    pub async fn look(&self) {
+    pub async fn check_keys(&self) {
         self.guard.tidy();
         if let Some(assertions) = &self.assertions {
-            assertions.look().await;
+            assertions.check_keys().await;
         }
     }
 }

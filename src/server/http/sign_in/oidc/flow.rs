@@ -255,7 +255,7 @@ impl Callback<'_> {
         let hash = Credential::Session(session).hash_text();
         let event = if renews { audit::Event::Renewed } else { audit::Event::SignIn };
         audit::session(event, Some(&user), Some(&hash), self.peer);
-        self.sign_in.access.look(&user).complete_within(SIGN_IN_WAITS).await;
+        self.sign_in.access.watch_rights(&user).complete_within(SIGN_IN_WAITS).await;
         Ok(cookies)
     }
 }

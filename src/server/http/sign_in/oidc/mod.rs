@@ -126,7 +126,7 @@ impl Oidc {
 
     /// Asks the provider for the first time, so that the sign-in page can say that it is away. Notes in the log
     /// when that changes.
-    pub async fn look(&self) {
+    pub async fn check_provider(&self) {
         if self.provider.last().is_some() && self.provider.fault().is_none() {
             return;
         }

@@ -164,7 +164,7 @@ async fn a_certificate_of_another_authority_ends_the_connection() {
     assert!(said[0]["message"].as_str().unwrap().contains("--proxy-client-ca"), "{said:?}");
     fs::write(&server.ca_file, &stranger.certificate).unwrap();
     let tls = server.tls.clone();
-    tokio::task::spawn_blocking(move || tls.look()).await.unwrap();
+    tokio::task::spawn_blocking(move || tls.reload()).await.unwrap();
     let list = server.get(Some(&stranger.issue(NAME)), "/api/vms", ANA).await.unwrap();
     assert!(list.starts_with("HTTP/1.1 200"), "the new authority is taken over: {list}");
     server.get(Some(&authority.issue(NAME)), "/healthz", ANA).await.expect_err("the old one is not");
