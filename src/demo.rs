@@ -30,7 +30,7 @@ pub async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken
     let secrets = Secrets::create().inspect_err(|error| {
         tracing::warn!(%error, "cannot create a private directory for the demo's credentials, starting without Ceph and direct kubelets");
     });
-    ask_beside(&mut config.collect, &cluster, secrets.as_ref().ok())?;
+    use_simulated_peers(&mut config.collect, &cluster, secrets.as_ref().ok())?;
     let result = serve(config, shutdown).await;
     cluster.shutdown().await;
     result
@@ -39,7 +39,7 @@ pub async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken
 /// Points the configuration at the Prometheus, the Ceph and the kubelets of the simulated cluster. A
 /// Prometheus or Ceph that the user configured is kept. Without `secrets`, Ceph is left out and the kubelets
 /// are asked through the API server.
-fn ask_beside(
+fn use_simulated_peers(
     collect: &mut CollectConfig,
     cluster: &simulator::Handle,
     secrets: Option<&Secrets>,

@@ -11,7 +11,7 @@ use crate::server::{
 use i18n::Render;
 
 /// Returns what the mode needs, and whether it is there.
-pub async fn ask(proxy: &AuthProxy) -> Vec<Check> {
+pub async fn check_proxy(proxy: &AuthProxy) -> Vec<Check> {
     let proof = match (&proxy.config.proof, proxy.assertions()) {
         (ProxyProof::Assertion(config), Some(assertions)) => of_keys(config, assertions).await,
         (ProxyProof::Certificate(config), _) => of_client_ca(config).await.unwrap_or_else(|| {
@@ -91,7 +91,7 @@ mod tests {
             let line = line.filter(|flag| !flag.is_empty()).map(std::ffi::OsString::from);
             let Task::Serve(config) = read(line, "").unwrap().task else { panic!("no dashboard") };
             let proxy = crate::server::auth_proxy(&config.http.sign_in, &config.collect).unwrap().unwrap();
-            let checks = ask(&proxy).await;
+            let checks = check_proxy(&proxy).await;
             assert!(checks[0].detail.contains(want), "{checks:?}");
             assert!(checks[0].fix.contains(&nobody), "{checks:?}");
         }
@@ -102,20 +102,20 @@ mod tests {
         let provider = FakeProvider::new(SigningKey::ecdsa());
         let proxy = by_assertion(&provider, header::AUTHORIZATION, ClaimMappings::default());
         let verdicts = |checks: &[Check]| checks.iter().map(|check| check.verdict).collect::<Vec<_>>();
-        let checks = ask(&proxy).await;
+        let checks = check_proxy(&proxy).await;
         assert_eq!(verdicts(&checks), [Verdict::Ok, Verdict::Ok]);
         assert!(checks[0].check.ends_with("can be fetched"), "no assertion was seen: {checks:?}");
         provider
             .change(|state| drop(state.configuration.insert("issuer".into(), "https://x.example".into())));
         let other = by_assertion(&provider, header::AUTHORIZATION, ClaimMappings::default());
-        let checks = ask(&other).await;
+        let checks = check_proxy(&other).await;
         assert_eq!(verdicts(&checks), [Verdict::Missing, Verdict::Ok]);
         assert!(checks[0].detail.contains("set --proxy-issuer to exactly that"), "{checks:?}");
         let address = "https://sso.example/realms/one/.well-known/openid-configuration";
         assert!(checks[0].fix.contains(address), "{checks:?}");
         let mut silent = by_certificate(ClaimMappings::default());
         silent.config.sign_out_url = None;
-        let checks = ask(&silent).await;
+        let checks = check_proxy(&silent).await;
         assert_eq!(verdicts(&checks), [Verdict::Missing, Verdict::Warning]);
         assert!(
             checks[0].check.contains("--proxy-client-ca") && checks[0].detail.contains("/none"),
@@ -126,6 +126,6 @@ mod tests {
         std::fs::write(&ca, pair_for_names(&["proxy.example"]).certificate).unwrap();
         let ProxyProof::Certificate(config) = &mut silent.config.proof else { panic!("a certificate") };
         config.ca = ca;
-        assert_eq!(verdicts(&ask(&silent).await), [Verdict::Ok, Verdict::Warning]);
+        assert_eq!(verdicts(&check_proxy(&silent).await), [Verdict::Ok, Verdict::Warning]);
     }
 }

@@ -46,17 +46,17 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     report.certificate(&config.http).await;
     report.session_keys(&config.http.sign_in).await;
     if let Ok(Some(oidc)) = super::oidc(&config.http.sign_in, &config.collect) {
-        report.sign_in(sign_in::ask(&oidc).await);
+        report.sign_in(sign_in::check_provider(&oidc).await);
     }
     if let Ok(Some(proxy)) = super::auth_proxy(&config.http.sign_in, &config.collect) {
-        report.sign_in(auth_proxy::ask(&proxy).await);
+        report.sign_in(auth_proxy::check_proxy(&proxy).await);
     }
     if reachable {
         let ahead =
             tokio::time::timeout(config.collect.metrics_deadline, client::clock_ahead(&cluster.client));
         report.clock(ahead.await.ok().flatten());
         let modes = &config.http.sign_in.modes;
-        report.permissions(permissions::ask(&cluster.client, &config.collect, modes).await);
+        report.permissions(permissions::review_permissions(&cluster.client, &config.collect, modes).await);
         let snapshot = first_snapshot(cluster, &config.collect).await;
         report.snapshot(&snapshot);
     }

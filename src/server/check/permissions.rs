@@ -160,7 +160,11 @@ pub type PermissionQuestion = (Purpose, String, ResourceAttributes);
 
 /// Asks for every permission that the configured sources need, in the order of `NEEDED`, and for those of
 /// signing in.
-pub async fn ask(client: &Client, config: &CollectConfig, modes: &SignInModes) -> Vec<PermissionReview> {
+pub async fn review_permissions(
+    client: &Client,
+    config: &CollectConfig,
+    modes: &SignInModes,
+) -> Vec<PermissionReview> {
     stream::iter(all_questions(config, modes))
         .map(|(purpose, what, attributes)| {
             let deadline = config.metrics_deadline;

@@ -12,7 +12,7 @@ use i18n::Render;
 pub const SIGN_IN: &str = "sign-in";
 
 /// Returns what a sign-in at the provider needs, and whether it is there.
-pub async fn ask(oidc: &Oidc) -> Vec<Check> {
+pub async fn check_provider(oidc: &Oidc) -> Vec<Check> {
     let issuer = &oidc.config.issuer;
     let redirect = format!("the redirect URI to register at the provider is {}", oidc.redirect_uri());
     let mut checks = vec![of_secret(oidc).await, fine(redirect)];
@@ -109,11 +109,11 @@ mod tests {
         let (config, _secret) = config(ClaimMappings::default());
         let public_url = PublicUrl::new("https://ops.example/vms/".parse().unwrap()).unwrap();
         let oidc = Oidc::new(&config, &public_url, provider.clone()).unwrap();
-        let checks = ask(&oidc).await;
+        let checks = check_provider(&oidc).await;
         let redirect = " https://ops.example/vms/auth/oidc/callback";
         assert!(checks.iter().any(|check| check.check.ends_with(redirect)), "{checks:?}");
         provider.change(|state| state.is_away = true);
-        let checks = ask(&oidc).await;
+        let checks = check_provider(&oidc).await;
         let failed = checks.iter().find(|check| check.verdict == Verdict::Missing).expect("a failure");
         assert!(failed.detail.contains("--oidc-issuer"), "{failed:?}");
         let address = "https://sso.example/realms/one/.well-known/openid-configuration";

@@ -295,7 +295,7 @@ async fn bindings_that_the_cluster_does_not_serve_are_not_said_to_be_there() {
         let cluster = client::connect(&kubernetes, &config).await.unwrap();
         let modes = [SignInMode::Token].into_iter().collect();
         let mut report = well();
-        report.permissions(permissions::ask(&cluster.client, &config, &modes).await);
+        report.permissions(permissions::review_permissions(&cluster.client, &config, &modes).await);
         let want = if viewers { Verdict::Ok } else { Verdict::Unused };
         for verb in ["list", "watch"] {
             let found = line(&report, &format!("{verb} rolebindings"));

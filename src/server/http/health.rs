@@ -29,7 +29,7 @@ const ALIVE: &[u8] = b"HTTP/1.1 200";
 /// Asks the program that listens at one of these addresses whether it is alive, for containers without
 /// another HTTP client. The wait is divided among the addresses. Fails with the last error if none answers
 /// 200. With a connector, it speaks TLS.
-pub async fn ask(addresses: &[SocketAddr], tls: Option<&TlsConnector>) -> io::Result<()> {
+pub async fn ask_health(addresses: &[SocketAddr], tls: Option<&TlsConnector>) -> io::Result<()> {
     let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
         let time_limit = ANSWER_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX);

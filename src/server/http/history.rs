@@ -118,7 +118,7 @@ impl LongTermCache {
             return cached;
         }
         let times = long_term::times(span, now);
-        let answer = self.ask(requester, vm, times).await;
+        let answer = self.ask_prometheus(requester, vm, times).await;
         let history = long_term::history(vm, span, times, &answer);
         let cached = CachedHistory { since: Instant::now(), by: requester, history, failed: answer.is_err() };
         // A queue that is full for one requester is not full for the next.
@@ -129,7 +129,7 @@ impl LongTermCache {
     }
 
     /// Asks Prometheus. `LongTermHistory` merges equal queries.
-    async fn ask(&self, requester: Requester, vm: &Vm, times: Times) -> Arc<Answer> {
+    async fn ask_prometheus(&self, requester: Requester, vm: &Vm, times: Times) -> Arc<Answer> {
         let mut ticket = match self.source.ask(requester, long_term::select_vm(vm), times) {
             Ok(ticket) => ticket,
             Err(error) => return Arc::new(Err(error)),

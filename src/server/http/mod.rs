@@ -49,7 +49,7 @@ use axum::{
 
 pub use assets::Assets;
 pub use connection::{ConnectionConfig, MOST_CONNECTIONS, Timeouts, listen};
-pub use health::ask as ask_health;
+pub use health::ask_health;
 pub use limits::{RenderPermit, RenderThreads, WorkLimits};
 pub use peer::TrustedProxies;
 pub use reserve::RESERVE;
