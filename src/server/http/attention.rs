@@ -46,7 +46,7 @@ struct CachedMarkup {
 
 impl AttentionMarkup {
     /// Returns the markup. One that says the same as before is the same memory.
-    pub fn of(&self, visible: &Visible, lang: Lang, base: &BasePath) -> Arc<str> {
+    pub fn markup_for(&self, visible: &Visible, lang: Lang, base: &BasePath) -> Arc<str> {
         let (scope, of) = (visible.scope().digest(), (visible.seq(), visible.findings_at()));
         let is_same = |kept: &CachedMarkup| (kept.scope, kept.lang) == (scope, lang);
         let before =

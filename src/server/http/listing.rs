@@ -95,7 +95,7 @@ impl Listings {
     }
 
     /// Returns the listing of the newest snapshot. Fails if it is too long, or if making it panicked.
-    pub async fn of(&self, scope: &Scope) -> ApiResult<Arc<Listing>> {
+    pub async fn listing_for(&self, scope: &Scope) -> ApiResult<Arc<Listing>> {
         let listing = self.newest(scope).await.ok_or(ApiError::Internal);
         self.trim();
         listing?.ok_or(TOO_LONG)

@@ -107,7 +107,7 @@ impl Reader {
 
     /// Returns what needs attention as markup, in a language.
     pub fn attention(&self, visible: &Visible, lang: Lang) -> Arc<str> {
-        self.markup.of(visible, lang, &self.base)
+        self.markup.markup_for(visible, lang, &self.base)
     }
 
     /// Returns the cluster's name.

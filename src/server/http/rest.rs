@@ -47,7 +47,7 @@ pub async fn vms(
 ) -> ApiResult<Response> {
     let query = Query::of_address(address::query(&uri))?;
     let listing = match query.selects_all_by_name() {
-        true => app.listings.of(viewer.scope()).await?,
+        true => app.listings.listing_for(viewer.scope()).await?,
         false => app.listings.selected(viewer.scope(), query).await?,
     };
     let mut response = listing.respond(&headers).await?;

@@ -92,7 +92,7 @@ impl HistoryBackfill {
             match &*answer {
                 Ok(recording) => {
                     let retry = too_much(&recording.failures) && plan.is_divisible();
-                    self.take(answer.clone(), times).await;
+                    self.fill_history(answer.clone(), times).await;
                     // The answer's samples are kept; the part that was too large is asked for again in
                     // smaller pieces.
                     if retry {
@@ -112,7 +112,7 @@ impl HistoryBackfill {
         self.compute_findings().await;
     }
 
-    async fn take(&self, answer: Arc<Answer>, times: Times) {
+    async fn fill_history(&self, answer: Arc<Answer>, times: Times) {
         let (store, snapshot) = (self.store.clone(), self.snapshots.borrow().clone());
         let task = tokio::task::spawn_blocking(move || {
             if let Ok(recording) = &*answer {

@@ -85,7 +85,7 @@ impl Drop for Subscription {
             inner.followers.remove(&self.client);
         }
         if inner.followers.is_empty() {
-            inner.leave(Instant::now());
+            inner.become_idle(Instant::now());
         }
     }
 }
@@ -190,8 +190,8 @@ impl Channel {
         };
         let bytes = cut.bytes();
         let mut inner = self.lock();
-        let has_news = inner.take(self.writer, before.as_ref(), (cut, bytes), visible.seq(), outcome);
-        let room = inner.fit();
+        let has_news = inner.store_cut(self.writer, before.as_ref(), (cut, bytes), visible.seq(), outcome);
+        let room = inner.count_bytes();
         drop(inner);
         if has_news {
             self.send(Signal::News);
@@ -200,8 +200,8 @@ impl Channel {
     }
 
     /// Counts for the bytes that it holds. Fails if there is no room for them.
-    pub fn fit(&self) -> Result<(), PermitError> {
-        self.lock().fit()
+    pub fn count_bytes(&self) -> Result<(), PermitError> {
+        self.lock().count_bytes()
     }
 
     /// Counts its bytes for another peer from now on. Fails, and changes nothing, if its share has no room.
@@ -232,7 +232,7 @@ impl Channel {
             inner.ring.clear();
         }
         // Cannot fail, since it takes less than before.
-        let _ = inner.fit();
+        let _ = inner.count_bytes();
     }
 
     /// Ends the channel for lack of room, and drops everything at once, since a follower that does not read

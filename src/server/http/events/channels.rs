@@ -69,11 +69,11 @@ impl Entry {
 
     /// Gives the channel to the first follower whose share has room for it. Returns whether there is one.
     fn give_to_a_follower(&mut self) -> bool {
-        self.channel.followers().into_iter().any(|client| self.give(client).is_ok())
+        self.channel.followers().into_iter().any(|client| self.move_to_client(client).is_ok())
     }
 
     /// Counts for this peer from now on. Fails, and changes nothing, if its share has no room.
-    fn give(&mut self, client: Option<Client>) -> Result<(), PermitError> {
+    fn move_to_client(&mut self, client: Option<Client>) -> Result<(), PermitError> {
         let peer = client.map(Peer::from);
         self.slot.move_to(peer)?;
         if let Err(exhausted) = self.channel.move_to(peer) {

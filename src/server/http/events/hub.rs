@@ -202,9 +202,9 @@ impl Hub {
             // It may be gone by now, or count for another peer.
             let find = |entry: &&Entry| std::ptr::eq(&*entry.channel, channel);
             let Some(client) = channels.values().find(find).map(|entry| entry.client) else { return };
-            let Err(exhausted) = channel.fit() else { return };
+            let Err(exhausted) = channel.count_bytes() else { return };
             channels::trim(&channels, client, exhausted);
-            let Err(exhausted) = channel.fit() else { return };
+            let Err(exhausted) = channel.count_bytes() else { return };
             if channels::give_way(&mut channels, client, exhausted) {
                 continue;
             }

@@ -46,7 +46,7 @@ struct PeerTurns {
 }
 
 impl PeerTurns {
-    fn rest(&mut self, now: Instant) {
+    fn extend_rest(&mut self, now: Instant) {
         self.rested = self.rested.max(now) + std::mem::take(&mut self.cost);
     }
 }
@@ -63,7 +63,7 @@ impl Rounds {
                 lanes.entry(client).or_default().push((seen, channel.clone()));
             }
         }
-        self.peers.values_mut().for_each(|peer| peer.rest(now));
+        self.peers.values_mut().for_each(|peer| peer.extend_rest(now));
         self.peers.retain(|client, peer| lanes.contains_key(client) || peer.rested > now);
         let lane = |(client, mut channels): (Option<Client>, Vec<(u64, Arc<Channel>)>)| {
             channels.sort_by_key(|(seen, _)| *seen);
@@ -121,7 +121,7 @@ impl Rounds {
         peer.turn = self.turns;
         peer.cost += took * share;
         if self.lanes.iter().all(|lane| lane.client != client || lane.channels.is_empty()) {
-            peer.rest(now);
+            peer.extend_rest(now);
         }
     }
 }

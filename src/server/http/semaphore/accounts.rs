@@ -138,13 +138,13 @@ impl Accounts {
             () if !self.has_share(client, count) => Err(PermitError::ShareTaken),
             () if self.free < count => Err(PermitError::AllTaken),
             () => {
-                self.take(client, count);
+                self.take_permits(client, count);
                 Ok(())
             }
         }
     }
 
-    pub fn take(&mut self, client: Option<Client>, count: usize) {
+    pub fn take_permits(&mut self, client: Option<Client>, count: usize) {
         self.free -= count;
         self.by_client.entry(client).or_default().held += count;
     }

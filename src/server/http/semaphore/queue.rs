@@ -43,7 +43,7 @@ impl Accounts {
             let account = self.by_client.get_mut(&client);
             let Some(request) = account.and_then(|account| account.waiting.pop_front()) else { return };
             self.queue.remove(&request);
-            self.take(client, count);
+            self.take_permits(client, count);
             // If the request is gone by now, its drop releases the permits.
             let _ = request.turn.send(());
         }

@@ -157,7 +157,7 @@ impl Tokens {
                 let answer = self.reviews.review_token(token.to_owned());
                 let entry = entry.clone();
                 tokio::spawn(async move {
-                    entry.take(answer.await);
+                    entry.store_answer(answer.await);
                     drop((turn, place));
                 });
             }
@@ -170,7 +170,7 @@ impl Tokens {
         let places = if is_unknown { &self.unknown_places } else { &self.good_places };
         let Some(place) = places.acquire_within(WAITS, peer).await else { return Identity::TooMany };
         let free_at = Instant::now() + PLACE_TAKEN_FOR;
-        entry.take(self.reviews.review_token(token.to_owned()).await);
+        entry.store_answer(self.reviews.review_token(token.to_owned()).await);
         tokio::spawn(async move {
             sleep_until(free_at).await;
             drop(place);
@@ -215,7 +215,7 @@ fn is_token(text: &str) -> bool {
 }
 
 impl Entry {
-    fn take(&self, answer: Result<UserInfo, TokenError>) {
+    fn store_answer(&self, answer: Result<UserInfo, TokenError>) {
         let mut state = self.state.lock();
         match answer {
             Ok(user) => *state = State::known(Some(Arc::new(user))),

@@ -134,18 +134,18 @@ async fn listings_of_many_scopes_take_a_bounded_number_of_bytes() {
     let server = Server::new(vms.collect());
     let reader = &server.app.reader;
     let one = Listings::new(reader.clone());
-    one.of(&scope("team-0")).await.unwrap();
+    one.listing_for(&scope("team-0")).await.unwrap();
     let limit = 10 * one.bytes();
     let listings = Listings::with_bytes(reader.clone(), limit);
     let mut first = Vec::new();
     for at in 0..NAMESPACES {
-        first.push(listings.of(&scope(&format!("team-{at}"))).await.unwrap());
+        first.push(listings.listing_for(&scope(&format!("team-{at}"))).await.unwrap());
         // The first is asked for all the time, so that others give way.
-        assert!(Arc::ptr_eq(&listings.of(&scope("team-0")).await.unwrap(), &first[0]), "{at}");
+        assert!(Arc::ptr_eq(&listings.listing_for(&scope("team-0")).await.unwrap(), &first[0]), "{at}");
         assert!(listings.bytes() <= limit, "{} of {limit} bytes", listings.bytes());
     }
     assert!((8..=10).contains(&listings.len()), "{}", listings.len());
-    let again = listings.of(&scope("team-1")).await.unwrap();
+    let again = listings.listing_for(&scope("team-1")).await.unwrap();
     assert!(!Arc::ptr_eq(&again, &first[1]), "it had given way");
     // Compressed bytes count too.
     let before = listings.bytes();
@@ -159,23 +159,23 @@ async fn a_list_that_is_too_long_is_not_made() {
     let server = Server::new(many());
     let longest = server.get("/api/vms").await.body.len();
     let whole = Listings::up_to(server.app.reader.clone(), longest);
-    whole.of(&Scope::all()).await.unwrap();
+    whole.listing_for(&Scope::all()).await.unwrap();
     let listings = Listings::up_to(server.app.reader.clone(), longest - 1);
     for _ in 0..2 {
-        assert!(matches!(listings.of(&Scope::all()).await, Err(ApiError::Unavailable(_))));
+        assert!(matches!(listings.listing_for(&Scope::all()).await, Err(ApiError::Unavailable(_))));
         let by_cpu = Query { sort: Sort::Cpu, ..Query::default() };
         assert!(matches!(listings.selected(&Scope::all(), by_cpu).await, Err(ApiError::Unavailable(_))));
     }
     server.publish(2, many().split_off(1));
-    listings.of(&Scope::all()).await.expect("a shorter one is made");
+    listings.listing_for(&Scope::all()).await.expect("a shorter one is made");
 }
 
 #[tokio::test]
 async fn a_listing_that_is_larger_than_all_may_take_is_shared_too() {
     let server = Server::new(many());
     let listings = Listings::with_bytes(server.app.reader.clone(), 1);
-    let first = listings.of(&Scope::all()).await.unwrap();
-    assert!(Arc::ptr_eq(&first, &listings.of(&Scope::all()).await.unwrap()));
-    listings.of(&scope("shop")).await.unwrap();
+    let first = listings.listing_for(&Scope::all()).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &listings.listing_for(&Scope::all()).await.unwrap()));
+    listings.listing_for(&scope("shop")).await.unwrap();
     assert_eq!(listings.len(), 1);
 }

@@ -71,10 +71,10 @@ impl State {
     /// Records that the last follower left. The view then holds data of a snapshot that is soon gone, and
     /// counts for it. If there is no room for all of it, it is dropped, and a client that comes back gets a
     /// whole view.
-    pub fn leave(&mut self, now: Instant) {
+    pub fn become_idle(&mut self, now: Instant) {
         self.idle = Some(now);
         self.cut_bytes = self.cut.as_ref().map_or(0, |cut| cut.bytes_alone());
-        if self.fit().is_err() {
+        if self.count_bytes().is_err() {
             (self.cut, self.cut_bytes) = (None, 0);
             self.forget_events();
         }
@@ -82,7 +82,7 @@ impl State {
 
     /// Counts for the bytes that are held. If there is no room for the events, they are dropped: clients
     /// that wait for one get the whole view, which is written when it is read.
-    pub fn fit(&mut self) -> Result<(), PermitError> {
+    pub fn count_bytes(&mut self) -> Result<(), PermitError> {
         let events = self.kept_state.iter().chain(self.ring.iter().map(|entry| &entry.event));
         let events: usize = events.map(|event| event.len()).sum();
         let Some(room) = &mut self.room else { return Ok(()) };
@@ -101,7 +101,7 @@ impl State {
 
     /// Stores a newer view that was compared with `before`, unless another task stored one meanwhile.
     /// Returns whether followers have news.
-    pub fn take(
+    pub fn store_cut(
         &mut self,
         writer: EventWriter,
         before: Option<&Arc<Cut>>,
