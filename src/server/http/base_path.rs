@@ -28,7 +28,7 @@ struct Outside {
 }
 
 /// Returns the routes below the base path, which requests have among their extensions. Probes are also answered without it, since they reach the program directly.
-pub fn below(base: &BasePath, routes: Router) -> Router {
+pub fn serve_below(base: &BasePath, routes: Router) -> Router {
     if base.0.is_empty() {
         return routes;
     }

@@ -26,7 +26,7 @@ use crate::server_fns::Failure;
 use i18n::Lang;
 
 /// Returns `routes`, and the same routes below the address of this build.
-pub fn beside(routes: Router, build: &str) -> Router {
+pub fn add_build_address(routes: Router, build: &str) -> Router {
     let own = OwnBuild { routes: routes.clone(), build: build.into() };
     routes.route("/at/{build}/{lang}/{*path}", get(answer).with_state(own))
 }
@@ -46,7 +46,7 @@ async fn answer(
         let headers = [(header::CACHE_CONTROL, "no-store")];
         return (StatusCode::CONFLICT, headers, Failure::OtherBuild.ser()).into_response();
     }
-    let known = Lang::of_tag(&lang).zip(below(request.uri(), &[&build, "/", &lang].concat()));
+    let known = Lang::of_tag(&lang).zip(address_within(request.uri(), &[&build, "/", &lang].concat()));
     let Some((lang, uri)) = known else {
         return ApiError::NotFound("nothing exists at this address".into()).into_response();
     };
@@ -81,7 +81,7 @@ pub fn inner_path(path: &str) -> &str {
 }
 
 /// Returns the address after the build and the language, if it is one of `ASKED`.
-fn below(uri: &Uri, build: &str) -> Option<Uri> {
+fn address_within(uri: &Uri, build: &str) -> Option<Uri> {
     let address = uri.path_and_query()?.as_str().strip_prefix(OF_BUILD)?.strip_prefix(build)?;
     if !ASKED.iter().any(|start| address.starts_with(start)) {
         return None;

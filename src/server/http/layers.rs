@@ -40,7 +40,7 @@ const LONGEST_BODY: usize = 16 << 10;
 const LONGEST_URL: usize = 8 << 10;
 
 /// Wraps every route in the layers.
-pub fn around(router: Router, app: App) -> Router {
+pub fn add_layers(router: Router, app: App) -> Router {
     let gate = Gate { sign_in: app.sign_in.clone(), assets: app.assets.clone() };
     // Finds out who asks, and what they may see.
     let admitted = router.layer(middleware::from_fn_with_state(gate, sign_in::admit));
@@ -58,18 +58,18 @@ pub fn around(router: Router, app: App) -> Router {
                     .on_failure(log_failure),
             )
             // Chooses the language of pages and problems.
-            .layer(middleware::from_fn_with_state(app.clone(), speak))
+            .layer(middleware::from_fn_with_state(app.clone(), choose_language))
             // Shows problems as JSON to programs and as a page to people, whichever layer below they come
             // from.
             .layer(middleware::from_fn_with_state(app.clone(), present))
             // Adds the security headers to every answer, even to one about a panic.
-            .layer(middleware::from_fn(secure))
+            .layer(middleware::from_fn(add_security_headers))
             // Keeps browsers from asking over plain HTTP once they have come over TLS.
             .layer(middleware::from_fn_with_state(app.clone(), hsts::require_https))
             // Turns a panic into an answer, so that a bug does not end the connection.
             .layer(CatchPanicLayer::custom(panicked))
             // Refuses requests that no client should send.
-            .layer(middleware::from_fn_with_state(app, guard))
+            .layer(middleware::from_fn_with_state(app, guard_request))
             // Refuses a large body before it is read.
             .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
             // Ends a handler that hangs, so that it does not hold its connection forever.
@@ -125,7 +125,7 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 }
 
 /// Chooses the language of answers for people. Programs get English, whatever they accept.
-async fn speak(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn choose_language(State(app): State<App>, request: Request, next: Next) -> Response {
     if is_machine(request.uri().path()) {
         next.run(request).await
     } else {
@@ -169,7 +169,7 @@ fn page(problem: &Problem, from: Response, app: &App, lang: Lang) -> Response {
 
 /// Makes the nonce of a page's inline scripts, and adds the headers that restrict what browsers do with the
 /// answer.
-async fn secure(mut request: Request, next: Next) -> Response {
+async fn add_security_headers(mut request: Request, next: Next) -> Response {
     let nonce = (!is_machine(request.uri().path())).then(Nonce::new);
     let is_sign_in = request.uri().path().starts_with(sign_in::PREFIX);
     if let Some(nonce) = &nonce {
@@ -214,14 +214,14 @@ fn page_policy(nonce: &Nonce) -> Option<HeaderValue> {
     HeaderValue::from_str(&policy).ok()
 }
 
-async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+async fn guard_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     match check(&request, &app) {
         Ok(None) => {}
         Ok(Some(response)) => return response,
         Err(error) => return error.into_response(),
     }
     if build::inner_path(request.uri().path()).starts_with(SERVER_FUNCTIONS) {
-        adapt(&mut request);
+        adapt_to_server_functions(&mut request);
     }
     next.run(request).await
 }
@@ -284,7 +284,7 @@ fn is_from_own_page(headers: &HeaderMap, app: &App) -> bool {
 /// Adapts a request to Leptos' server functions. They accept GET only; for HEAD the router removes the body.
 /// The headers are removed because Leptos redirects clients that accept HTML to the referrer, as after a
 /// form.
-fn adapt(request: &mut Request<Body>) {
+fn adapt_to_server_functions(request: &mut Request<Body>) {
     *request.method_mut() = Method::GET;
     let headers: &mut HeaderMap = request.headers_mut();
     headers.remove(header::ACCEPT);

@@ -100,7 +100,7 @@ pub fn router(app: App) -> Router {
     for path in ["/api", "/api/", "/api/{*rest}", "/fn/", "/fn/{*rest}", "/pkg/"] {
         routes = routes.route(path, get(rest::not_found));
     }
-    let routes = build::beside(routes.with_state(app.clone()), app.assets.bundle().build());
+    let routes = build::add_build_address(routes.with_state(app.clone()), app.assets.bundle().build());
     let base = app.base.clone();
-    base_path::below(&base, layers::around(routes, app))
+    base_path::serve_below(&base, layers::add_layers(routes, app))
 }

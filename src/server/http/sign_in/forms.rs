@@ -174,7 +174,7 @@ pub async fn sign_out(responder: Responder, request: Parts) -> ApiResult<Respons
     }
     // The answer to a form cannot redirect to the provider: `form-action` forbids that.
     let mut response = match leave {
-        Some(leave) => responder.leave(leave),
+        Some(leave) => responder.signed_out_page(leave),
         None => see_other(&format!("{SIGN_IN}?signed-out=1")),
     };
     let kind = sign_in.cookies(&request.headers);

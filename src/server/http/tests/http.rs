@@ -304,7 +304,7 @@ fn broken() -> Router {
     let identity = Identity { cluster: String::new(), demo: false, refresh: 1000 };
     let app = App::new(Reader::new(receiver, identity, || 0), Assets::default(), &HttpConfig::default());
     let bug = async || -> String { panic!("the secret of the panic") };
-    layers::around(Router::new().route("/api/bug", get(bug)).route("/bug", get(bug)), app)
+    layers::add_layers(Router::new().route("/api/bug", get(bug)).route("/bug", get(bug)), app)
 }
 
 #[tokio::test]
