@@ -1,7 +1,7 @@
 //! VMs that each show one state or feature, the most instructive ones first.
 
 use super::{
-    placement::{Placement, SKEWED_NODE, on, vm},
+    placement::{Placement, SKEWED_NODE, on_live_node, vm},
     stories,
 };
 use crate::{
@@ -13,67 +13,85 @@ use crate::{
 
 pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
     let mut all = vec![
-        on(placement, 0, vm("shop", "web", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.46).vm_name("web")),
-        on(
+        on_live_node(
+            placement,
+            0,
+            vm("shop", "web", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.46).vm_name("web"),
+        ),
+        on_live_node(
             placement,
             1,
             vm("shop", "web-db", 4, "16Gi", "debian-13", Profile::Database, 0.71).vm_name("web-db"),
         ),
         migrating(placement, vm("payments", "api-gateway-01", 4, "8Gi", "ubuntu-24.04", Profile::Web, 0.52)),
-        fixed(on(placement, 2, nearly_full())),
-        fixed(down(placement, vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63))),
-        fixed(vm("payments", "ledger-batch-01", 8, "32Gi", "rhel-9.6", Profile::Batch, 0.4)),
-        fixed(stories::noisy_neighbour(placement)),
-        fixed(on(placement, 4, oversized())),
-        fixed(on(placement, 5, block_volume())),
-        fixed(gpu().placed(State::Error, placement, 0)),
-        fixed(vm("ci", "runner-small-08", 2, "2048Mi", "ubuntu-24.04", Profile::Runner, 0.3)).placed(
+        as_fixture(on_live_node(placement, 2, nearly_full())),
+        as_fixture(on_dead_node(
+            placement,
+            vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63),
+        )),
+        as_fixture(vm("payments", "ledger-batch-01", 8, "32Gi", "rhel-9.6", Profile::Batch, 0.4)),
+        as_fixture(stories::noisy_neighbour(placement)),
+        as_fixture(on_live_node(placement, 4, oversized())),
+        as_fixture(on_live_node(placement, 5, block_volume())),
+        as_fixture(gpu().in_state(State::Error, placement, 0)),
+        as_fixture(vm("ci", "runner-small-08", 2, "2048Mi", "ubuntu-24.04", Profile::Runner, 0.3)).in_state(
             State::Pending,
             placement,
             0,
         ),
-        fixed(vm("shop", "search-02", 4, "12Gi", "rocky-10", Profile::Steady, 0.6)).placed(
+        as_fixture(vm("shop", "search-02", 4, "12Gi", "rocky-10", Profile::Steady, 0.6)).in_state(
             State::Creating,
             placement,
             1,
         ),
-        fixed(on(placement, 6, shared_file_system())),
-        fixed(too_new(placement)),
-        on(placement, 7, vm("staging", "db-postgres-0", 2, "4Gi", "debian-13", Profile::Idle, 0.38)),
-        on(placement, 8, long_name()),
-        fixed(stories::restarted_by_its_probe(placement)),
-        fixed(on(placement, 9, hotplugged())),
-        fixed(on(placement, 10, on_windows())),
-        fixed(stories::migrating_without_end(placement)),
-        fixed(down(placement, vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5))),
-        on(placement, 13, vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55)),
-        fixed(on(placement, 14, stories::swapping(placement))),
-        fixed(on(placement, 15, on_longhorn())),
-        fixed(on(placement, 16, stories::with_a_full_queue(placement, on_ceph()))),
-        fixed(on(placement, 17, without_fast_diff())),
-        fixed(on(placement, 18, unknown_everywhere())),
-        fixed(on(placement, 19, known_to_prometheus_alone())),
-        fixed(on(
+        as_fixture(on_live_node(placement, 6, shared_file_system())),
+        as_fixture(too_new(placement)),
+        on_live_node(
+            placement,
+            7,
+            vm("staging", "db-postgres-0", 2, "4Gi", "debian-13", Profile::Idle, 0.38),
+        ),
+        on_live_node(placement, 8, long_name()),
+        as_fixture(stories::restarted_by_its_probe(placement)),
+        as_fixture(on_live_node(placement, 9, hotplugged())),
+        as_fixture(on_live_node(placement, 10, on_windows())),
+        as_fixture(stories::migrating_without_end(placement)),
+        as_fixture(on_dead_node(
+            placement,
+            vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5),
+        )),
+        on_live_node(
+            placement,
+            13,
+            vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55),
+        ),
+        as_fixture(on_live_node(placement, 14, stories::swapping(placement))),
+        as_fixture(on_live_node(placement, 15, on_longhorn())),
+        as_fixture(on_live_node(placement, 16, stories::with_a_full_queue(placement, on_ceph()))),
+        as_fixture(on_live_node(placement, 17, without_fast_diff())),
+        as_fixture(on_live_node(placement, 18, unknown_everywhere())),
+        as_fixture(on_live_node(placement, 19, known_to_prometheus_alone())),
+        as_fixture(on_live_node(
             placement,
             20,
             vm("staging", "scratch-vmi-01", 1, "2Gi", "alpine-3.22", Profile::Idle, 0.4).standalone(),
         )),
-        fixed(on(placement, 21, of_an_instancetype())),
-        fixed(on(placement, 22, on_hugepages())),
-        fixed(stopping(placement)),
-        fixed(paused_by_an_io_error(placement)),
-        fixed(never_started()),
-        fixed(on(placement, 23, on_hostpath_pool("runner-cache-01"))),
-        fixed(on(placement, 23, on_hostpath_pool("runner-cache-02"))),
-        fixed(on(placement, 24, on_local_path("kiosk-01"))),
-        fixed(on(placement, 24, on_local_path("kiosk-02"))),
-        fixed(on(
+        as_fixture(on_live_node(placement, 21, of_an_instancetype())),
+        as_fixture(on_live_node(placement, 22, on_hugepages())),
+        as_fixture(stopping(placement)),
+        as_fixture(paused_by_an_io_error(placement)),
+        as_fixture(never_started()),
+        as_fixture(on_live_node(placement, 23, on_hostpath_pool("runner-cache-01"))),
+        as_fixture(on_live_node(placement, 23, on_hostpath_pool("runner-cache-02"))),
+        as_fixture(on_live_node(placement, 24, on_local_path("kiosk-01"))),
+        as_fixture(on_live_node(placement, 24, on_local_path("kiosk-02"))),
+        as_fixture(on_live_node(
             placement,
             SKEWED_NODE,
             vm("staging", "clock-lab-01", 2, "4Gi", "debian-13", Profile::Steady, 0.5),
         )),
-        fixed(on(placement, 25, on_mirrored_ceph())),
-        fixed(on(placement, 26, on_static_ceph())),
+        as_fixture(on_live_node(placement, 25, on_mirrored_ceph())),
+        as_fixture(on_live_node(placement, 26, on_static_ceph())),
     ];
     for (index, guest) in all.iter_mut().enumerate() {
         guest.created = today - (9 + 17 * index as Millis % 240) * DAY - 5 * HOUR;
@@ -85,19 +103,21 @@ pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
     all
 }
 
-fn down(placement: &Placement, mut guest: Guest) -> Guest {
-    guest.start(placement.dead(), 0);
+/// Starts the VM on a node whose kubelet does not answer.
+fn on_dead_node(placement: &Placement, mut guest: Guest) -> Guest {
+    guest.start(placement.dead_node(), 0);
     guest
 }
 
-fn fixed(mut guest: Guest) -> Guest {
+/// Keeps the VM in its state: `life` does not change it.
+fn as_fixture(mut guest: Guest) -> Guest {
     guest.fixture = true;
     guest
 }
 
 fn migrating(placement: &Placement, guest: Guest) -> Guest {
-    let mut guest = on(placement, 0, guest);
-    guest.start_migration(placement.live(1), placement.now - MINUTE / 2);
+    let mut guest = on_live_node(placement, 0, guest);
+    guest.start_migration(placement.live_node(1), placement.now - MINUTE / 2);
     guest
 }
 
@@ -220,7 +240,7 @@ fn on_windows() -> Guest {
 /// It ignores its shutdown, and its grace period is an hour.
 fn stopping(placement: &Placement) -> Guest {
     let guest = vm("shop", "pos-gateway-01", 2, "4Gi", "rhel-9.6", Profile::Web, 0.51);
-    on(placement, 23, guest).stopping(placement.now - 20 * MINUTE)
+    on_live_node(placement, 23, guest).stopping(placement.now - 20 * MINUTE)
 }
 
 fn paused_by_an_io_error(placement: &Placement) -> Guest {
@@ -229,10 +249,10 @@ fn paused_by_an_io_error(placement: &Placement) -> Guest {
         "50Gi",
         0.62,
     );
-    let mut guest = on(placement, 24, guest);
-    guest.occur(
+    let mut guest = on_live_node(placement, 24, guest);
+    guest.record(
         OccurrenceKind::PausedByIoError("data".to_owned()),
-        placement.live(24),
+        placement.live_node(24),
         placement.now - 20 * MINUTE,
     );
     guest
@@ -270,7 +290,7 @@ fn shared_file_system() -> Guest {
 
 fn too_new(placement: &Placement) -> Guest {
     let mut guest = vm("ci", "runner-ephemeral-41f2", 2, "4Gi", "ubuntu-24.04", Profile::Runner, 0.3);
-    guest.start(placement.live(2), placement.now);
+    guest.start(placement.live_node(2), placement.now);
     guest.launchers.iter_mut().for_each(|pod| pod.measured = false);
     guest
 }

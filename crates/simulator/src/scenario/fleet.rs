@@ -99,7 +99,7 @@ fn member(
     }
     let state = state(index, &mut rng);
     guest.agent = rng.below(3) > 0;
-    guest.placed(state, placement, index)
+    guest.in_state(state, placement, index)
 }
 
 /// Data disks are on each storage backend in turn.

@@ -54,7 +54,7 @@ impl Scenario {
         let mut nodes = machines(nodes.max(1), seed, today);
         let placement = Placement {
             names: nodes.iter().map(|node| node.name.clone()).collect(),
-            down: dead(&nodes),
+            down: are_dead(&nodes),
             now,
         };
         stories::add_noisy_neighbour(&mut nodes, &placement);
@@ -79,7 +79,7 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
             let mut rng = Rng::of(seed, &["node", &node.name]);
             node.created = today - (200 + rng.below(400) as Millis) * DAY;
             (node.cores, node.memory_bytes) = *rng.pick(&[(64, 256 << 30), (96, 384 << 30), (64, 512 << 30)]);
-            node.kubelet = fate(index, count);
+            node.kubelet = kubelet_of(index, count);
             // A third of the first 24 nodes: each takes a socket, and small machines have few.
             node.direct = index % 3 == 1 && index < 24;
             node.clock_ahead = if index as usize == SKEWED_NODE && count > 5 { SKEW } else { 0 };
@@ -90,7 +90,7 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
 
 /// The state of a node's kubelet. Every 100th node refuses connections (in a cluster of fewer than 100, the
 /// last one), and node 150 hangs. In a cluster of fewer than three nodes all answer.
-fn fate(index: u32, count: u32) -> Kubelet {
+fn kubelet_of(index: u32, count: u32) -> Kubelet {
     match () {
         () if count < 3 => Kubelet::Answers,
         () if index == 149 => Kubelet::Hangs,
@@ -99,7 +99,7 @@ fn fate(index: u32, count: u32) -> Kubelet {
     }
 }
 
-fn dead(nodes: &[Node]) -> Vec<bool> {
+fn are_dead(nodes: &[Node]) -> Vec<bool> {
     nodes.iter().map(|node| !node.is_ready()).collect()
 }
 

@@ -19,7 +19,7 @@ pub struct Placement {
 
 impl Placement {
     /// Returns a node whose kubelet answers; the first node if there is none.
-    pub fn live(&self, index: usize) -> &str {
+    pub fn live_node(&self, index: usize) -> &str {
         let count = self.names.len();
         (0..count)
             .map(|step| (index + step) % count)
@@ -28,12 +28,12 @@ impl Placement {
     }
 
     /// Returns any node, including dead ones.
-    pub fn any(&self, index: usize) -> &str {
+    pub fn any_node(&self, index: usize) -> &str {
         &self.names[index % self.names.len()]
     }
 
     /// Returns the first dead node, or the last node if none is dead.
-    pub fn dead(&self) -> &str {
+    pub fn dead_node(&self) -> &str {
         let index = self.down.iter().position(|down| *down).unwrap_or(self.names.len() - 1);
         &self.names[index]
     }
@@ -50,29 +50,30 @@ pub fn vm(ns: &str, name: &str, cpu: u32, memory: &str, image: &str, profile: Pr
     guest.disks(vec![root])
 }
 
-pub fn on(placement: &Placement, index: usize, mut guest: Guest) -> Guest {
-    guest.start(placement.live(index), 0);
+/// Starts the VM on a node whose kubelet answers.
+pub fn on_live_node(placement: &Placement, index: usize, mut guest: Guest) -> Guest {
+    guest.start(placement.live_node(index), 0);
     guest
 }
 
 impl Guest {
     /// Puts the VM into a state, with the pods that belong to it.
-    pub fn placed(mut self, state: State, placement: &Placement, index: usize) -> Self {
+    pub fn in_state(mut self, state: State, placement: &Placement, index: usize) -> Self {
         let started = placement.now - 3 * HOUR;
         match state {
-            State::Running => self.start(placement.any(index), self.created),
+            State::Running => self.start(placement.any_node(index), self.created),
             State::Creating | State::Error => {
                 self.incarnation = 1;
                 self.started = if state == State::Error { started } else { placement.now };
-                let node = if state == State::Error { "" } else { placement.live(index) };
+                let node = if state == State::Error { "" } else { placement.live_node(index) };
                 let pod = self.launch(node, PodPhase::Pending, self.started);
-                self.occur(OccurrenceKind::InstanceCreated, "", self.started);
-                self.occur(OccurrenceKind::PodCreated(pod), "", self.started);
+                self.record(OccurrenceKind::InstanceCreated, "", self.started);
+                self.record(OccurrenceKind::PodCreated(pod), "", self.started);
                 match state {
                     State::Error => {
-                        self.occur(OccurrenceKind::Unschedulable(pod), "", placement.now - MINUTE)
+                        self.record(OccurrenceKind::Unschedulable(pod), "", placement.now - MINUTE)
                     }
-                    _ => self.occur(OccurrenceKind::PodScheduled(pod), node, self.started),
+                    _ => self.record(OccurrenceKind::PodScheduled(pod), node, self.started),
                 }
             }
             State::Pending | State::Stopped => {}

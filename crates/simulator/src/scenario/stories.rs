@@ -1,6 +1,6 @@
 //! VMs that are slow, or that something has happened to, each for one cause that the dashboard must name.
 
-use super::placement::{Placement, on, vm};
+use super::placement::{Placement, on_live_node, vm};
 use crate::{
     activity::{AbnormalActivity, Activity},
     clock::{HOUR, MINUTE, Millis},
@@ -24,7 +24,7 @@ const RESTARTED_AGO: Millis = 6 * MINUTE;
 
 /// Lets the vCPUs of all guests on one node wait.
 pub fn add_noisy_neighbour(nodes: &mut [Node], placement: &Placement) {
-    let name = placement.live(CROWDED_NODE);
+    let name = placement.live_node(CROWDED_NODE);
     let (namespace, guest) = NEIGHBOUR;
     let by = (namespace.to_owned(), guest.to_owned());
     for node in nodes.iter_mut().filter(|node| node.name == name) {
@@ -43,7 +43,7 @@ pub fn noisy_neighbour(placement: &Placement) -> Guest {
     guest.load = Load::Changed { at: since, before: Box::new(idle), after: Box::new(guest.load) };
     let usual = Activity { cpu: Some(400), wait: 2, ..Activity::of(guest.seed) };
     let busy = Activity { cpu: Some(u64::from(guest.cpu) * 990), ..usual };
-    on(
+    on_live_node(
         placement,
         CROWDED_NODE,
         guest.does(usual).with_abnormal_activity(AbnormalActivity { since, does: busy, drive: None }),
@@ -83,15 +83,15 @@ pub fn swapping(placement: &Placement) -> Guest {
 pub fn migrating_without_end(placement: &Placement) -> Guest {
     let guest = vm("monitoring", "prometheus-0", 4, "16Gi", "debian-13", Profile::Steady, 0.83);
     let does = Activity { dirty: 720_000_000, ..Activity::of(guest.seed) };
-    let mut guest = on(placement, 11, guest.does(does));
-    guest.start_migration(placement.live(2), placement.now - MIGRATING_FOR);
+    let mut guest = on_live_node(placement, 11, guest.does(does));
+    guest.start_migration(placement.live_node(2), placement.now - MIGRATING_FOR);
     guest
 }
 
 /// Its liveness probe failed, and KubeVirt started it again. The pod of the earlier start remains, `Completed`.
 pub fn restarted_by_its_probe(placement: &Placement) -> Guest {
     let guest = vm("shop", "orders-worker-05", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.57).probed();
-    let mut guest = guest.running_on(placement.live(1), placement.now - 30 * HOUR);
-    guest.fail_probe(placement.live(2), placement.now - RESTARTED_AGO);
+    let mut guest = guest.running_on(placement.live_node(1), placement.now - 30 * HOUR);
+    guest.fail_probe(placement.live_node(2), placement.now - RESTARTED_AGO);
     guest
 }
