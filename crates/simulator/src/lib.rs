@@ -222,7 +222,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     }
     if let Some(pace) = life {
         let (world, stop) = (world.clone(), stop.clone());
-        tokio::spawn(async move { stop.run_until_cancelled(life::live(world, pace, seed)).await });
+        tokio::spawn(async move { stop.run_until_cancelled(life::run(world, pace, seed)).await });
     }
     let server = tokio::spawn(async move {
         futures::future::join_all(servers).await;

@@ -11,12 +11,12 @@ use super::{
 };
 
 /// How long the pods of a finished migration remain.
-const LINGER: Millis = 5 * MINUTE;
+const FINISHED_PODS_KEPT: Millis = 5 * MINUTE;
 /// One step in this many stops or starts a VM.
 const STEPS_PER_SWITCH: u64 = 4;
 
 /// Takes a step every `pace`, forever.
-pub async fn live(world: Arc<SimulatedCluster>, pace: Duration, seed: u64) {
+pub async fn run(world: Arc<SimulatedCluster>, pace: Duration, seed: u64) {
     let mut step = 0;
     loop {
         tokio::time::sleep(pace).await;
@@ -49,7 +49,7 @@ fn end_migrations(world: &SimulatedCluster, guests: &[Arc<Guest>]) {
 
 /// Removes the finished pods of old migrations.
 fn clear_up(world: &SimulatedCluster, guests: &[Arc<Guest>]) {
-    let before = world.clock.now() - LINGER;
+    let before = world.clock.now() - FINISHED_PODS_KEPT;
     let old = |guest: &Guest| {
         guest.migration.as_ref().and_then(|migration| migration.ended).is_some_and(|at| at < before)
     };

@@ -15,8 +15,8 @@ use super::{
 
 /// How much later the figures of pods may be taken that a page shows beside those of their node, and the steps in which a
 /// load changes. A node is asked once a minute, metrics-server every 15 seconds.
-const LATER: Millis = 90 * SECOND;
-const STEP: Millis = 15 * SECOND;
+const LONGEST_DELAY: Millis = 90 * SECOND;
+const LOAD_STEP: Millis = 15 * SECOND;
 
 /// What runs on one node.
 pub struct Tenants {
@@ -72,7 +72,7 @@ impl Tenants {
 
     /// Returns what the whole node uses: the most within the time in which figures of its pods may follow.
     pub fn node_use(&self, at: Millis) -> Amounts {
-        let times = (0..=LATER / STEP).map(|step| at + step * STEP);
+        let times = (0..=LONGEST_DELAY / LOAD_STEP).map(|step| at + step * LOAD_STEP);
         times.fold(Amounts::default(), |most, at| {
             let demand = self.demand(at);
             let share = demand.share(&self.node);

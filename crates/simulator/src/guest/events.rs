@@ -5,7 +5,7 @@ use crate::{clock::Millis, rng::hash};
 
 impl Guest {
     /// Records what happened at `at`, reported by a component on `node`. What happens repeatedly ends then.
-    pub fn occur(&mut self, kind: OccurrenceKind, node: &str, at: Millis) {
+    pub fn record(&mut self, kind: OccurrenceKind, node: &str, at: Millis) {
         let (count, apart) = kind.count();
         let first = at - Millis::from(count - 1) * apart;
         let (incarnation, node) = (self.incarnation, node.to_owned());

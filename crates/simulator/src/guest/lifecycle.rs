@@ -19,19 +19,19 @@ impl Guest {
         self.moved = None;
         self.put_migration_aside();
         let pod = self.launch(node, PodPhase::Running, at);
-        self.occur(OccurrenceKind::InstanceCreated, "", at);
-        self.occur(OccurrenceKind::PodCreated(pod), "", at);
-        self.occur(OccurrenceKind::PodScheduled(pod), node, at);
-        self.occur(OccurrenceKind::Defined, node, at);
-        self.occur(OccurrenceKind::Started, node, at);
+        self.record(OccurrenceKind::InstanceCreated, "", at);
+        self.record(OccurrenceKind::PodCreated(pod), "", at);
+        self.record(OccurrenceKind::PodScheduled(pod), node, at);
+        self.record(OccurrenceKind::Defined, node, at);
+        self.record(OccurrenceKind::Started, node, at);
     }
 
     /// Stops it at `at`: its VMI and its pods are removed.
     pub fn stop(&mut self, at: Millis) {
         let node = self.holder().map(|holder| holder.node.clone()).unwrap_or_default();
-        self.occur(OccurrenceKind::InstanceDeleted, "", at);
-        self.occur(OccurrenceKind::ShuttingDown, &node, at);
-        self.occur(OccurrenceKind::ShutDown, &node, at);
+        self.record(OccurrenceKind::InstanceDeleted, "", at);
+        self.record(OccurrenceKind::ShuttingDown, &node, at);
+        self.record(OccurrenceKind::ShutDown, &node, at);
         self.state = State::Stopped;
         self.moved = None;
         self.put_migration_aside();
@@ -44,11 +44,11 @@ impl Guest {
     pub fn fail_probe(&mut self, node: &str, at: Millis) {
         let Some(pod) = self.holder().map(|holder| holder.serial) else { return };
         let old = self.launcher(pod).map(|launcher| launcher.node.clone()).unwrap_or_default();
-        self.occur(OccurrenceKind::ProbeFailed(pod), &old, at);
-        self.occur(OccurrenceKind::Killed(pod), &old, at);
-        self.occur(OccurrenceKind::ShuttingDown, &old, at);
-        self.occur(OccurrenceKind::ShutDown, &old, at);
-        self.occur(OccurrenceKind::InstanceDeleted, "", at);
+        self.record(OccurrenceKind::ProbeFailed(pod), &old, at);
+        self.record(OccurrenceKind::Killed(pod), &old, at);
+        self.record(OccurrenceKind::ShuttingDown, &old, at);
+        self.record(OccurrenceKind::ShutDown, &old, at);
+        self.record(OccurrenceKind::InstanceDeleted, "", at);
         self.end_pod(pod, PodPhase::Succeeded);
         self.start(node, at);
     }
@@ -98,11 +98,11 @@ impl Guest {
         }
         self.put_migration_aside();
         let target = self.launch(target_node, PodPhase::Running, at);
-        self.occur(OccurrenceKind::MigrationCreated(target), "", at);
-        self.occur(OccurrenceKind::TargetPodCreated(target), "", at);
-        self.occur(OccurrenceKind::HandedOver(target), "", at);
-        self.occur(OccurrenceKind::TargetPrepared, target_node, at);
-        self.occur(OccurrenceKind::Migrating, &source_node, at);
+        self.record(OccurrenceKind::MigrationCreated(target), "", at);
+        self.record(OccurrenceKind::TargetPodCreated(target), "", at);
+        self.record(OccurrenceKind::HandedOver(target), "", at);
+        self.record(OccurrenceKind::TargetPrepared, target_node, at);
+        self.record(OccurrenceKind::Migrating, &source_node, at);
         self.migration = Some(Migration {
             incarnation: self.incarnation,
             source,
@@ -126,13 +126,13 @@ impl Guest {
         let Migration { source, target, source_node, target_node, .. } = migration.clone();
         if failed {
             self.end_pod(target, PodPhase::Failed);
-            self.occur(OccurrenceKind::MigrationFailed(target), &source_node, at);
-            self.occur(OccurrenceKind::MigrationObjectFailed(target), "", at);
+            self.record(OccurrenceKind::MigrationFailed(target), &source_node, at);
+            self.record(OccurrenceKind::MigrationObjectFailed(target), "", at);
         } else {
             self.end_pod(source, PodPhase::Succeeded);
             self.moved = Some(at);
-            self.occur(OccurrenceKind::Migrated(target_node.clone()), &target_node, at);
-            self.occur(OccurrenceKind::MigrationSucceeded(target), "", at);
+            self.record(OccurrenceKind::Migrated(target_node.clone()), &target_node, at);
+            self.record(OccurrenceKind::MigrationSucceeded(target), "", at);
         }
         true
     }

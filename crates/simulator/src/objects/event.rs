@@ -21,7 +21,7 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
     let managers = [Manager { name: "virt-handler", subresource: "", fields: &FIELDS }];
     complete(include_str!("templates/event.json"), Resource::Events, &managers, |template, out| {
         let mut guest = super::guest::sample();
-        guest.occur(OccurrenceKind::Started, "sample", 0);
+        guest.record(OccurrenceKind::Started, "sample", 0);
         write(template, out, &guest, &guest.occurrences[0], 1);
     })
 });
