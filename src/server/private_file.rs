@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_was_there_the_file_is_private_and_whole() {
+    fn a_written_file_is_private_and_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kubeconfig");
         write(&path, "first").unwrap();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_stays_and_nothing_is_left_behind() {
+    fn only_files_are_replaced_and_no_temporary_file_remains() {
         let folder = tempfile::tempdir().unwrap();
         assert!(write(folder.path(), "secret").is_err());
         assert!(write(Path::new("/dev/null"), "secret").is_err());

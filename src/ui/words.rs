@@ -149,7 +149,7 @@ mod tests {
     use i18n::{Lang, within};
 
     #[test]
-    fn ranges_and_lists() {
+    fn ranges_and_lists_are_written_in_words() {
         assert_eq!(range(1, 1_284), "1–50 of 1,284");
         assert_eq!(range(26, 1_284), "1,251–1,284 of 1,284");
         assert_eq!(range(1, 1), "1 of 1");

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_covers_its_range() {
+    fn slot_values_cover_their_range() {
         let values: Vec<f64> = (0..1_000).map(|n| slot_value(n, n as i64 * 3)).collect();
         assert!(values.iter().any(|v| *v < 0.05) && values.iter().any(|v| *v > 0.95));
         assert!((values.iter().sum::<f64>() / 1_000.0 - 0.5).abs() < 0.05);

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_names_give_the_same_dice_and_others_differ() {
+    fn equal_seeds_give_equal_random_numbers_and_others_differ() {
         assert_eq!(uid(7, &["pod", "a"]), uid(7, &["pod", "a"]));
         assert_ne!(uid(7, &["pod", "a"]), uid(8, &["pod", "a"]));
         assert_ne!(hash(7, &["a", "bc"]), hash(7, &["ab", "c"]));

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_one_path() {
+    fn only_plain_paths_of_pages_are_accepted() {
         for (address, fine) in [
             ("/", true),
             ("/nope/%E2%98%83", true),

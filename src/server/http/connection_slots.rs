@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_ends_is_free_again() {
+    async fn a_slot_is_free_after_its_connection_ends() {
         let slots = ConnectionSlots::new("test", 6);
         let clients: Vec<_> =
             (0..9).filter_map(|n| connect(&slots, &format!("203.0.113.{}", n % 3))).collect();

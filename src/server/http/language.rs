@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_one_of_many() {
+    fn the_language_cookie_is_found_among_others() {
         for (value, want) in [
             ("theme=dark; lang=zh-CN; a=b", Some(Lang::Chinese)),
             ("xlang=zh-CN", None),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parameter_is_one_of_many() {
+    fn the_language_parameter_is_found_among_others() {
         for (query, want) in [
             ("q=a&lang=zh-CN&page=2", Some(Lang::Chinese)),
             ("lang=en", Some(Lang::English)),

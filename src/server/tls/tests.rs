@@ -240,7 +240,7 @@ async fn new_files_are_used_within_ten_seconds() {
 
 /// A look may see the new certificate beside the old key.
 #[tokio::test]
-async fn a_refusal_is_logged_once_and_not_at_the_first_look() {
+async fn a_refusal_is_logged_once_and_not_at_the_first_check() {
     let (old, new) = (pair_ending_in(3600), pair_ending_in(7200));
     let files = Files::of(&old);
     let tls = serving(&files).await;

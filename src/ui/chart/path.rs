@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_marked_along_the_edge() {
+    fn points_above_the_axis_are_marked_along_the_edge() {
         assert_eq!(marks(&[true, false, true, true]), "M0 0h0M2 0h1");
         assert_eq!(marks(&[false]), "");
     }
 
     proptest! {
         #[test]
-        fn drawn_is_what_is_known_and_no_more(heights in prop::collection::vec(prop::option::of(-25i32..1250), 0..60)) {
+        fn the_line_draws_every_known_sample_and_nothing_else(heights in prop::collection::vec(prop::option::of(-25i32..1250), 0..60)) {
             let drawn: Vec<(i32, i32)> = strokes(&line(&heights)).into_iter().flat_map(|mut stroke| {
                 stroke.dedup();
                 stroke

@@ -213,19 +213,19 @@ mod tests {
     }
 
     #[test]
-    fn heights_are_held_to_the_axis() {
+    fn heights_are_clamped_to_the_axis() {
         let series = series(&[Some(0), Some(1_000), Some(1_250), Some(9_999), None]);
         assert_eq!(heights(&series), [Some(TOP), Some(HUNDRED), Some(0), Some(0), None]);
     }
 
     #[test]
-    fn a_place_is_the_nearest_point() {
+    fn a_pointer_position_selects_the_nearest_point() {
         assert_eq!([0, 49, 51, 100, 149, 151, 200].map(|x| index_at(x, 200, 2)), [0, 0, 1, 1, 1, 2, 2]);
         assert_eq!((index_at(-5, 200, 2), index_at(900, 200, 2), index_at(0, 1, 0)), (0, 2, 0));
     }
 
     #[test]
-    fn a_moment_is_the_nearest_point() {
+    fn a_time_selects_the_nearest_point() {
         let series = series(&[Some(1); 4]);
         assert_eq!([0, 1_000, 1_004, 1_006, 1_030, 9_999].map(|at| nearest(&series, at)), [0, 0, 0, 1, 3, 3]);
         assert_eq!(nearest(&Series::default(), 7), 0);

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_view_stays() {
+    fn changing_the_language_keeps_the_query() {
         assert_eq!(address("/", "", "en"), "/?lang=en");
         assert_eq!(address("/", "q=a%26b&lang=en&page=2", "zh-CN"), "/?q=a%26b&page=2&lang=zh-CN");
         assert_eq!(address("/", "l%61ng=en&q=a+b&page", "en"), "/?q=a%20b&page=&lang=en");

@@ -89,7 +89,7 @@ fn the_namespaced_tier_may_have_tls_and_replicas_but_no_way_in_without_a_sign_in
 }
 
 #[test]
-fn a_way_in_is_for_one_name_and_one_namespace() {
+fn each_way_in_admits_one_host_name_and_one_namespace() {
     for (component, kind) in WAYS_IN {
         let objects = composed("cluster", &[component]);
         let url = flag(&objects, "public-url");

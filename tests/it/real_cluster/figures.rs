@@ -94,7 +94,7 @@ fn a_missing_figure_has_its_own_reason() {
 
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
-fn totals_are_the_sums_of_what_was_ordered() {
+fn totals_are_the_sums_of_the_allocations() {
     on_the_cluster(async |cluster| {
         let (_access, program) = cluster.program("totals").await;
         settled(&program, cluster).await;

@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_query_is_refused() {
+    fn invalid_queries_are_refused() {
         for text in ["", "{}", "up{", "up{a=~\"(\"}", "rate(up)", "sum(up[5m])", "up[5x]", "up}", "up{a=\"b}"]
         {
             assert!(parse(text).is_err(), "{text}");

@@ -146,7 +146,7 @@ async fn a_guest_swaps_while_its_host_has_memory() {
 }
 
 #[tokio::test]
-async fn nobody_counts_the_traffic_of_an_sriov_interface() {
+async fn no_source_counts_the_traffic_of_an_sriov_interface() {
     let (sim, clock) = cluster(KubevirtVersion::default()).await;
     let guest = instance(&sim, "payments/dpdk-gateway-01").await;
     let interfaces = guest["status"]["interfaces"].as_array().unwrap();

@@ -287,7 +287,7 @@ mod tests {
     use super::{super::room, *};
 
     #[tokio::test]
-    async fn the_end_is_seen_whatever_is_sent_after_it() {
+    async fn a_follower_sees_the_end_even_if_news_follow() {
         let query = EventQuery { view: View::Sources, format: Format::Json, last: None };
         let room = Room::new(&room::pool(1 << 20), None, 1).unwrap();
         let channel = Arc::new(Channel::new(&query, Scope::all(), room));

@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_read_counts_piece_by_piece() {
+    async fn read_bytes_are_counted_piece_by_piece() {
         let read = Arc::default();
         let mut body = CountedBody::new(Pieces::new(vec![b'x'; 150 << 10].into()), Arc::clone(&read));
         for want in [0, 64 << 10, 128 << 10, 150 << 10] {

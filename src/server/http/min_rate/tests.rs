@@ -65,7 +65,7 @@ async fn a_reader_that_takes_a_byte_now_and_then_ends_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_is_just_quick_enough_is_let_be() {
+async fn a_reader_at_the_minimum_rate_is_not_disconnected() {
     for (bytes, millis) in [(1000, 1000), (1000, 990), (100, 90), (1000, 200)] {
         let (mut writer, far) = pair();
         let reading = reader(far, bytes, Duration::from_millis(millis));
@@ -75,7 +75,7 @@ async fn a_reader_that_is_just_quick_enough_is_let_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_taken_quickly_before_saves_nobody_for_longer() {
+async fn fast_reads_earn_no_more_than_the_credit() {
     let (mut writer, far) = pair();
     let quick = reader(far, 1000, Duration::ZERO);
     writer.write_all(&vec![0; 10_000_000]).await.unwrap();
@@ -88,7 +88,7 @@ async fn what_was_taken_quickly_before_saves_nobody_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_no_slowness() {
+async fn a_stream_without_data_is_not_slow() {
     let (mut writer, far) = pair();
     let reading = reader(far, 1000, Duration::ZERO);
     for _ in 0..10 {

@@ -79,7 +79,7 @@ fn a_peer_that_is_not_known_has_no_share_of_its_own() {
 }
 
 #[test]
-fn the_only_permit_can_be_had() {
+fn a_single_permit_can_be_acquired() {
     assert!(PeerSemaphore::new("test", 1).try_acquire(peer("203.0.113.5")).is_ok());
 }
 
@@ -139,7 +139,7 @@ async fn a_waiter_that_gives_up_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_crowd_leaves_nothing() {
+async fn waiters_leave_no_accounts_behind() {
     let semaphore = PeerSemaphore::new("test", 6);
     let client = |n: usize| {
         let semaphore = semaphore.clone();

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_and_other_sites_have_no_use_of_it() {
+    fn cookies_are_hidden_from_scripts_and_other_sites() {
         let set = secure().set("x", 60).unwrap();
         let line = set[0].to_str().unwrap();
         for part in ["__Host-", "Path=/", "HttpOnly", "SameSite=Lax", "Secure"] {

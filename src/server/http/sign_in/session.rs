@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_was_changed_does_not_open() {
+    fn a_changed_session_does_not_open() {
         let keys = SessionKeys::of_this_process();
         let value = keys.seal(&session()).unwrap();
         let bytes = URL_SAFE_NO_PAD.decode(&value).unwrap();

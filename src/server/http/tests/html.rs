@@ -172,7 +172,7 @@ fn text(html: &HtmlString) -> String {
 }
 
 #[test]
-fn marks_that_are_text_arrive_whole() {
+fn escaped_marks_are_found_whole() {
     let escaped =
         mark("a").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     let page = Page::read(&format!(

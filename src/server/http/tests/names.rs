@@ -120,7 +120,7 @@ async fn the_name_of_a_node_is_decoded_once() {
 }
 
 #[tokio::test]
-async fn a_page_has_one_address() {
+async fn only_one_address_leads_to_a_page() {
     let server = Server::new(vec![vm("shop", "web")]);
     for url in [
         "//",

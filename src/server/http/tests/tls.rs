@@ -216,7 +216,7 @@ async fn a_slow_handshake_ends() {
 }
 
 #[tokio::test]
-async fn slow_handshakes_take_half_of_the_places_at_most_and_give_way() {
+async fn slow_handshakes_take_half_of_the_slots_at_most_and_give_way() {
     let server = start(6, Timeouts { handshake: Duration::from_secs(60), ..Timeouts::default() }).await;
     let mut slow = Vec::new();
     for _ in 0..3 {
@@ -230,7 +230,7 @@ async fn slow_handshakes_take_half_of_the_places_at_most_and_give_way() {
 }
 
 #[tokio::test]
-async fn probes_are_answered_while_all_places_are_in_handshakes() {
+async fn probes_are_answered_while_all_slots_are_in_handshakes() {
     let server = start(2, Timeouts { handshake: Duration::from_secs(60), ..Timeouts::default() }).await;
     let _slow = [tcp_from(FIRST_CLIENT, server.address).await, tcp_from(SECOND_CLIENT, server.address).await];
     let mut flood = Vec::new();

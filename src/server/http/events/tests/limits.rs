@@ -6,7 +6,7 @@ use super::*;
 use crate::server::http::peer::Peer;
 
 #[tokio::test]
-async fn head_gets_the_headers_of_get_and_takes_no_place() {
+async fn head_gets_the_headers_of_get_and_takes_no_slot() {
     let http = HttpConfig { max_event_clients: 1, ..HttpConfig::default() };
     let server = Server::with(three(), http);
     for url in ["/api/events", "/at/h1/en/api/events", "/api/events?format=postcard&vm=shop/a"] {

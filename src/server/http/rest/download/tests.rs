@@ -112,7 +112,7 @@ fn no_cell_is_run_whatever_separates_the_cells() {
 }
 
 #[test]
-fn what_is_no_formula_stays_as_it_is() {
+fn cells_without_formulas_are_unchanged() {
     for text in [
         "web",
         "10.0.0.5",

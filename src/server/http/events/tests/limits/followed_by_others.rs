@@ -4,7 +4,7 @@ use super::*;
 
 /// A client can guess which views others follow, and join them.
 #[tokio::test]
-async fn joining_the_views_of_others_does_not_block_their_places() {
+async fn joining_the_views_of_others_does_not_block_their_slots() {
     const THIRD_CLIENT: [u8; 4] = [203, 0, 113, 7];
     let server = sixteen_views();
     let mut held = Vec::new();
@@ -29,7 +29,7 @@ async fn joining_the_views_of_others_does_not_block_their_places() {
 /// A view counts for the client that opened it. If that client leaves, it cannot end the streams of the others
 /// by opening more views.
 #[tokio::test]
-async fn a_view_that_others_follow_goes_on_when_its_first_peer_needs_the_place() {
+async fn a_view_that_others_follow_goes_on_when_its_first_peer_needs_the_slot() {
     let server = sixteen_views();
     let mut first = Client::of(open_from(&server, &view(0), FIRST_CLIENT).await).await;
     first.event().await;
