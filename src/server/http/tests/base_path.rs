@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use super::{
     fixture::*,
     html::{Element, Page},
-    sign_in::fixture::{Gated, cookies},
+    sign_in::fixture::{SignInServer, cookies},
 };
 use crate::server::{
     config::{HttpConfig, PublicUrl, SignInConfig},
@@ -73,9 +73,9 @@ fn server(base: &str) -> Server {
 }
 
 /// The same server with sign-in, where Ana may list one namespace.
-fn gated(base: &str) -> Gated {
+fn gated(base: &str) -> SignInServer {
     let url = public_url(base);
-    let gated = Gated::over(server(base), Some(&url), SessionKeys::of_this_process(), |sign_in| {
+    let gated = SignInServer::over(server(base), Some(&url), SessionKeys::of_this_process(), |sign_in| {
         sign_in.without_limits()
     });
     gated.kubernetes.add_user("ana");
@@ -83,7 +83,7 @@ fn gated(base: &str) -> Gated {
     gated
 }
 
-async fn sign_in(gated: &Gated, base: &str, form: &str) -> Answer {
+async fn sign_in(gated: &SignInServer, base: &str, form: &str) -> Answer {
     gated.submit("", &format!("{base}/auth/sign-in"), form).await
 }
 

@@ -331,6 +331,6 @@ async fn a_body_without_a_length_is_refused() {
     let chunked = [("transfer-encoding", "chunked")];
     assert_eq!(server.send(Method::GET, "/api/vms", &chunked).await.status, 411);
     let form = [("transfer-encoding", "chunked"), ("sec-fetch-site", "same-origin")];
-    let gated = super::sign_in::fixture::Gated::new(vec![]);
+    let gated = super::sign_in::fixture::SignInServer::new(vec![]);
     assert_eq!(gated.server.send(Method::POST, "/auth/sign-in", &form).await.status, 411);
 }

@@ -14,7 +14,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{fixture::*, sign_in::fixture::Gated};
+use super::{fixture::*, sign_in::fixture::SignInServer};
 use crate::server::http::{
     peer::Peer,
     sign_in::SessionKeys,
@@ -229,10 +229,10 @@ async fn a_failure_says_why_and_how_to_fix_it_and_is_not_asked_again_at_once() {
 }
 
 /// A server of the VMs `shop/web` and `bank/vault`. Ana may list the VMs of both namespaces, and Events of one.
-fn gated() -> (Gated, Arc<Counts>) {
+fn gated() -> (SignInServer, Arc<Counts>) {
     let (events, counts) = source(Duration::from_millis(10), known("what happened"));
     let server = Server::new(vec![vm("shop", "web"), vm("bank", "vault")]).with_events(events);
-    let gated = Gated::over(server, None, SessionKeys::of_this_process(), |sign_in| sign_in);
+    let gated = SignInServer::over(server, None, SessionKeys::of_this_process(), |sign_in| sign_in);
     for user in ["ana", "bob"] {
         gated.kubernetes.add_user(user);
         gated.kubernetes.allow_rows(user, "shop");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    auth_proxy::Behind,
+    auth_proxy::ProxiedServer,
     fixture::*,
     oidc::{provider::ISSUER, realm::Realm},
 };
@@ -19,8 +19,8 @@ use crate::server::{
 };
 use model::hidden::is_hidden;
 
-fn gated() -> Gated {
-    let gated = Gated::new(vec![vm("shop", "web")]);
+fn gated() -> SignInServer {
+    let gated = SignInServer::new(vec![vm("shop", "web")]);
     gated.kubernetes.add_user("ana");
     gated.kubernetes.allow_rows("ana", "shop");
     gated
@@ -63,7 +63,7 @@ async fn every_guess_is_noted_whatever_limits_are_reached_and_nothing_else_is_a_
 /// A person who sets a proxy up sees in the log what is wrong with its assertions.
 #[tokio::test(start_paused = true)]
 async fn the_log_says_why_an_assertion_is_refused_and_what_it_names() {
-    let (lines, behind) = (Lines::default(), Behind::new());
+    let (lines, behind) = (Lines::default(), ProxiedServer::new());
     let _log = lines.record();
     let spoiled = [("aud", json!(["other", "x\u{1b}[2J\u{202e}y"])), ("azp", json!("other"))];
     for _ in 0..15 {
@@ -85,7 +85,7 @@ async fn the_log_says_why_an_assertion_is_refused_and_what_it_names() {
 async fn a_name_with_hidden_characters_is_shown_with_them_and_reviewed_as_it_is() {
     const NAME: &str = "a\u{200b}na\u{e0041}";
     const SHOWN: &str = r"oidc:a\u{200b}na\u{e0041}";
-    let (lines, behind) = (Lines::default(), Behind::new());
+    let (lines, behind) = (Lines::default(), ProxiedServer::new());
     let _log = lines.record();
     behind.gated.kubernetes.allow_rows(&["oidc:", NAME].concat(), "bank");
     let claims = [("sub", json!(NAME)), ("groups", json!(["o\u{fe0f}ps"]))];
@@ -108,7 +108,7 @@ fn is_hidden_but_for_lines(c: char) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn the_log_says_once_that_an_assertion_has_no_groups_claim() {
-    let (lines, behind) = (Lines::default(), Behind::new());
+    let (lines, behind) = (Lines::default(), ProxiedServer::new());
     let _log = lines.record();
     behind.provider.change(|state| state.claims = json!({"sub": "ana"}));
     for _ in 0..3 {
@@ -123,7 +123,7 @@ async fn the_log_says_once_that_an_assertion_has_no_groups_claim() {
 /// A person who sets a proxy up sees in the log that it sends nothing, and a flood fills no log.
 #[tokio::test(start_paused = true)]
 async fn the_log_says_once_a_minute_that_requests_have_no_assertion() {
-    let (lines, behind) = (Lines::default(), Behind::new());
+    let (lines, behind) = (Lines::default(), ProxiedServer::new());
     let _log = lines.record();
     for _ in 0..3 {
         assert_eq!(behind.gated.server.get("/api/vms").await.status, 401);
@@ -157,7 +157,7 @@ async fn a_user_fills_no_log_and_what_is_left_out_is_counted() {
     const TOKENS: [&str; 2] = ["token-a", "token-b"];
     let lines = Lines::default();
     let server = Server::with(vec![vm("shop", "web")], HttpConfig::default());
-    let gated = Gated::over(server, None, SessionKeys::of_this_process(), SignIn::without_limits);
+    let gated = SignInServer::over(server, None, SessionKeys::of_this_process(), SignIn::without_limits);
     let _log = lines.record();
     for user in ["ana", ACCOUNTS[0], ACCOUNTS[1]] {
         gated.kubernetes.add_user(user);

@@ -143,14 +143,14 @@ fn of_group(group: &str) -> String {
 }
 
 /// A server at which people sign in.
-pub struct Gated {
+pub struct SignInServer {
     pub server: Server,
     pub kubernetes: Arc<Kubernetes>,
     pub hints: watch::Sender<Option<BindingHints>>,
     shutdown: CancellationToken,
 }
 
-impl Gated {
+impl SignInServer {
     pub fn new(vms: Vec<Vm>) -> Self {
         Self::at(vms, None)
     }
@@ -236,7 +236,7 @@ impl Gated {
     }
 }
 
-impl Drop for Gated {
+impl Drop for SignInServer {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }

@@ -18,8 +18,8 @@ use crate::server::{
     },
 };
 
-fn gated() -> Gated {
-    let gated = Gated::new(vec![vm("shop", "web")]);
+fn gated() -> SignInServer {
+    let gated = SignInServer::new(vec![vm("shop", "web")]);
     for user in ["ana", "ben"] {
         gated.kubernetes.add_user(user);
         gated.kubernetes.allow_rows(user, "shop");
@@ -28,7 +28,7 @@ fn gated() -> Gated {
 }
 
 /// Sends a request through an ingress: everybody has its address.
-async fn through_ingress(gated: &Gated, token: &str, url: &str) -> Answer {
+async fn through_ingress(gated: &SignInServer, token: &str, url: &str) -> Answer {
     let mut request = Request::get(url).body(Body::empty()).unwrap();
     request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     request.extensions_mut().insert(Peer::new([10, 42, 0, 1].into()));
@@ -80,10 +80,10 @@ async fn one_session_has_eight_streams_and_two_downloads() {
 
 /// Returns a server with three service accounts of two namespaces, whose tokens these are, and room for 8 streams, of which
 /// one client may have 4.
-fn with_accounts() -> (Gated, [&'static str; 3]) {
+fn with_accounts() -> (SignInServer, [&'static str; 3]) {
     let http = HttpConfig { max_event_clients: 8, ..HttpConfig::default() };
     let server = Server::with(vec![vm("shop", "web")], http);
-    let gated = Gated::over(server, None, SessionKeys::of_this_process(), |sign_in| sign_in);
+    let gated = SignInServer::over(server, None, SessionKeys::of_this_process(), |sign_in| sign_in);
     let tokens = ["shop-a", "shop-b", "bank-a"];
     for token in tokens {
         let name = format!("system:serviceaccount:{}", token.replace('-', ":"));
@@ -94,7 +94,7 @@ fn with_accounts() -> (Gated, [&'static str; 3]) {
     (gated, tokens)
 }
 
-async fn open_stream(gated: &Gated, token: &str) -> axum::response::Response {
+async fn open_stream(gated: &SignInServer, token: &str) -> axum::response::Response {
     let mut request = Request::get("/api/events").body(Body::empty()).unwrap();
     request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     request.extensions_mut().insert(Peer::new([10, 42, 0, 1].into()));

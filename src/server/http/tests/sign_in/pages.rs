@@ -11,15 +11,15 @@ fn text(html: &str) -> String {
 }
 
 /// A server with VMs in two namespaces, one of which Ana may list.
-fn gated() -> Gated {
-    let gated = Gated::new(vec![vm("shop", "web"), vm("shop", "db"), vm("bank", "vault")]);
+fn gated() -> SignInServer {
+    let gated = SignInServer::new(vec![vm("shop", "web"), vm("shop", "db"), vm("bank", "vault")]);
     gated.kubernetes.add_user("ana");
     gated.kubernetes.set_groups("ana", &["shop-ops", "system:authenticated"]);
     gated.kubernetes.allow_rows("ana", "shop");
     gated
 }
 
-async fn page(gated: &Gated, session: &str, path: &str) -> String {
+async fn page(gated: &SignInServer, session: &str, path: &str) -> String {
     let answer = gated.browse(session, path).await;
     assert_eq!(answer.status, 200, "{path}");
     String::from_utf8_lossy(&answer.body).into_owned()
@@ -50,7 +50,7 @@ async fn every_page_names_the_viewer_and_what_they_see_of_the_cluster() {
 #[tokio::test(start_paused = true)]
 async fn many_namespaces_are_counted_and_few_are_named() {
     let names = ["a", "b", "c", "d", "e", "f", "g"];
-    let gated = Gated::new(names.iter().map(|namespace| vm(namespace, "web")).collect());
+    let gated = SignInServer::new(names.iter().map(|namespace| vm(namespace, "web")).collect());
     gated.kubernetes.add_user("ana");
     names.iter().for_each(|namespace| gated.kubernetes.allow_rows("ana", namespace));
     let home = text(&page(&gated, &gated.sign_in("ana").await, "/").await);
@@ -82,7 +82,7 @@ async fn without_any_right_the_page_says_who_asks_and_what_an_administrator_does
 /// 150 access reviews are asked in a second, so that 1,000 namespaces take longer than a page waits.
 #[tokio::test(start_paused = true)]
 async fn a_page_says_that_not_every_namespace_is_checked() {
-    let gated = Gated::new((0..1_000).map(|n| vm(&format!("team-{n}"), "web")).collect());
+    let gated = SignInServer::new((0..1_000).map(|n| vm(&format!("team-{n}"), "web")).collect());
     gated.kubernetes.add_user("ana");
     let session = gated.sign_in("ana").await;
     let html = page(&gated, &session, "/").await;

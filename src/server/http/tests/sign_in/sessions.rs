@@ -9,8 +9,8 @@ use crate::server::config::HttpConfig;
 use crate::server::http::sign_in::{Proof, Session, SessionKeys};
 use crate::server::http::tests::fixture::{Server, eventually, vm};
 
-fn gated() -> Gated {
-    let gated = Gated::new(vec![vm("shop", "web"), vm("bank", "vault")]);
+fn gated() -> SignInServer {
+    let gated = SignInServer::new(vec![vm("shop", "web"), vm("bank", "vault")]);
     gated.kubernetes.add_user("ana");
     gated.kubernetes.allow_rows("ana", "shop");
     gated
@@ -191,7 +191,7 @@ async fn a_session_crosses_no_network_without_tls() {
         let answer = gated.server.send(Method::POST, "/auth/sign-in", &[&headers[..], &form].concat()).await;
         assert!(String::from_utf8_lossy(&answer.body).contains("--public-url"), "{proxied}");
     }
-    let secure = Gated::at(vec![], Some("https://vms.example"));
+    let secure = SignInServer::at(vec![], Some("https://vms.example"));
     secure.kubernetes.add_user("ana");
     let answer = secure.submit("", "/auth/sign-in", "token=ana").await;
     let set = answer.header("set-cookie");
@@ -205,7 +205,7 @@ async fn a_listener_with_tls_protects_a_session_unless_browsers_come_another_way
     {
         let server = Server::with(vec![], HttpConfig::default());
         let keys = SessionKeys::of_this_process();
-        let gated = Gated::over(server, public_url, keys, |sign_in| sign_in.over_tls(true));
+        let gated = SignInServer::over(server, public_url, keys, |sign_in| sign_in.over_tls(true));
         gated.kubernetes.add_user("ana");
         let answer = gated.submit_to("vms.example", "", "/auth/sign-in", "token=ana").await;
         let set = answer.headers.get("set-cookie").map(|set| set.to_str().unwrap()).unwrap_or_default();
@@ -267,7 +267,7 @@ async fn while_the_api_server_is_away_the_last_answers_stand_for_five_minutes() 
 #[tokio::test(start_paused = true)]
 async fn a_session_ends_ten_hours_after_its_sign_in() {
     let keys = || SessionKeys::new(&[[7; 32]]).unwrap();
-    let gated = Gated::with_keys(vec![vm("shop", "web")], None, keys());
+    let gated = SignInServer::with_keys(vec![vm("shop", "web")], None, keys());
     gated.kubernetes.add_user("ana");
     let session = |began| Session { id: [1; 16], began, proof: Proof::Token("ana".into()) };
     let hours_ago = async |hours: i64| {
@@ -286,7 +286,7 @@ async fn a_session_ends_ten_hours_after_its_sign_in() {
 #[tokio::test(start_paused = true)]
 async fn a_list_for_programs_is_whole_or_not_there() {
     let names: Vec<String> = (0..1_500).map(|n| format!("team-{n}")).collect();
-    let gated = Gated::new(names.iter().map(|namespace| vm(namespace, "web")).collect());
+    let gated = SignInServer::new(names.iter().map(|namespace| vm(namespace, "web")).collect());
     gated.kubernetes.add_user("ana");
     names.iter().for_each(|namespace| gated.kubernetes.allow_rows("ana", namespace));
     let first = gated.get_as("ana", "/api/vms").await;

@@ -23,7 +23,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub async fn open(gated: &Gated, headers: &[(&str, &str)], url: &str) -> Self {
+    pub async fn open(gated: &SignInServer, headers: &[(&str, &str)], url: &str) -> Self {
         let mut request = Request::get(url).header("host", "localhost");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -69,8 +69,8 @@ impl Stream {
     }
 }
 
-fn gated() -> Gated {
-    let gated = Gated::new(vec![vm("shop", "web"), vm("bank", "vault")]);
+fn gated() -> SignInServer {
+    let gated = SignInServer::new(vec![vm("shop", "web"), vm("bank", "vault")]);
     gated.kubernetes.add_user("ana");
     for namespace in ["shop", "bank"] {
         gated.kubernetes.allow_rows("ana", namespace);
@@ -174,7 +174,7 @@ async fn an_event_of_another_scope_gives_a_whole_view() {
 #[tokio::test(start_paused = true)]
 async fn an_event_that_is_read_slowly_ends_where_its_right_ends() {
     let of = |namespace: &str| (0..40).map(|n| vm(namespace, &format!("web-{n}"))).collect::<Vec<_>>();
-    let gated = Gated::new([of("bank"), of("shop")].concat());
+    let gated = SignInServer::new([of("bank"), of("shop")].concat());
     gated.kubernetes.add_user("ana");
     gated.kubernetes.allow_rows("ana", "shop");
     gated.kubernetes.allow_rows("ana", "bank");
@@ -188,7 +188,7 @@ async fn an_event_that_is_read_slowly_ends_where_its_right_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_download_ends_with_its_session() {
-    let gated = Gated::new((0..1_000).map(|n| vm("shop", &format!("web-{n}"))).collect());
+    let gated = SignInServer::new((0..1_000).map(|n| vm("shop", &format!("web-{n}"))).collect());
     gated.kubernetes.add_user("ana");
     gated.kubernetes.allow_rows("ana", "shop");
     let mut download = Stream::open(&gated, &[("authorization", "Bearer ana")], "/api/vms.json").await;
@@ -210,7 +210,7 @@ async fn a_download_ends_with_its_session() {
 #[tokio::test(start_paused = true)]
 async fn rows_appear_while_other_namespaces_are_still_being_checked() {
     let names: Vec<String> = (0..1_500).map(|n| format!("team-{n}")).collect();
-    let gated = Gated::new(names.iter().map(|namespace| vm(namespace, "web")).collect());
+    let gated = SignInServer::new(names.iter().map(|namespace| vm(namespace, "web")).collect());
     gated.kubernetes.add_user("ana");
     names.iter().for_each(|namespace| gated.kubernetes.allow_rows("ana", namespace));
     let begun = Instant::now();

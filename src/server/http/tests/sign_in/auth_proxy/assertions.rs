@@ -24,7 +24,7 @@ fn now() -> i64 {
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_with_an_assertion_sees_what_they_may_and_gets_no_session() {
-    let behind = Behind::new();
+    let behind = ProxiedServer::new();
     let ana = behind.token(&[]);
     let list = behind.get(&ana, "/api/vms").await;
     assert_eq!(list.status, 200, "{}", text(&list));
@@ -58,7 +58,7 @@ async fn an_assertion_that_is_not_genuine_or_not_for_us_is_refused_with_the_fix(
         ("groups", json!({"a": 1}), "--proxy-groups-claim"),
         ("hasgroups", json!(true), "so many groups"),
     ] {
-        let behind = Behind::new();
+        let behind = ProxiedServer::new();
         let token = behind.token(&[(claim, value.clone())]);
         let (problem, page) = behind.refusal(&token).await;
         assert_eq!((problem.status.as_u16(), page.status.as_u16()), (401, 403), "{claim}={value}");
@@ -80,7 +80,7 @@ async fn an_assertion_is_signed_by_a_key_of_its_issuer_alone() {
         (Signature::Forged, SigningKey::ecdsa(), "signature of the proxy"),
     ] {
         let provider = FakeProvider::new(key);
-        let behind = Behind::of(provider.clone(), header::AUTHORIZATION, &[SignInMode::Proxy]);
+        let behind = ProxiedServer::of(provider.clone(), header::AUTHORIZATION, &[SignInMode::Proxy]);
         provider.change(|state| state.signature = signature);
         let (problem, page) = behind.refusal(&behind.token(&[])).await;
         assert_eq!((problem.status.as_u16(), page.status.as_u16()), (401, 403), "{signature:?}");
@@ -91,7 +91,7 @@ async fn an_assertion_is_signed_by_a_key_of_its_issuer_alone() {
 }
 
 /// Sends a request with an assertion from this address.
-async fn from(behind: &Behind, address: u8, token: &str, url: &str) -> Answer {
+async fn from(behind: &ProxiedServer, address: u8, token: &str, url: &str) -> Answer {
     let mut request = Request::get(url).body(Body::empty()).unwrap();
     request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     request.headers_mut().insert("host", "vms.example".parse().unwrap());
@@ -100,7 +100,7 @@ async fn from(behind: &Behind, address: u8, token: &str, url: &str) -> Answer {
 }
 
 /// Sends many forged assertions, each with another name of this person, and returns the last answer.
-async fn flood(behind: &Behind, address: u8, person: &str) -> Answer {
+async fn flood(behind: &ProxiedServer, address: u8, person: &str) -> Answer {
     behind.provider.change(|state| state.signature = Signature::Forged);
     let mut last = None;
     for at in 0..200 {
@@ -114,7 +114,7 @@ async fn flood(behind: &Behind, address: u8, person: &str) -> Answer {
 /// Checking a signature is what costs: 1,000 forged ones a second took a core.
 #[tokio::test(start_paused = true)]
 async fn forged_assertions_beyond_the_limit_are_not_looked_at_and_keep_out_nobody_who_is_known() {
-    let behind = Behind::new();
+    let behind = ProxiedServer::new();
     let (ana, bo) = (behind.token(&[]), behind.token(&[("sub", json!("bo"))]));
     let status =
         async |address, token: &str| from(&behind, address, token, "/api/stats").await.status.as_u16();
@@ -139,7 +139,7 @@ async fn forged_assertions_beyond_the_limit_are_not_looked_at_and_keep_out_nobod
 
 #[tokio::test(start_paused = true)]
 async fn without_an_assertion_nobody_is_known_whatever_other_headers_say() {
-    let behind = Behind::new();
+    let behind = ProxiedServer::new();
     let named =
         [("x-forwarded-user", "ana"), ("x-forwarded-email", "ana"), ("x-pomerium-jwt-assertion", "x")];
     let list = behind.gated.server.send(Method::GET, "/api/vms", &named).await;
@@ -165,7 +165,7 @@ async fn without_an_assertion_nobody_is_known_whatever_other_headers_say() {
 
 #[tokio::test(start_paused = true)]
 async fn a_header_that_two_programs_could_read_differently_is_refused_everywhere_but_for_probes() {
-    let behind = Behind::of(FakeProvider::new(SigningKey::ecdsa()), POMERIUM, &[SignInMode::Proxy]);
+    let behind = ProxiedServer::of(FakeProvider::new(SigningKey::ecdsa()), POMERIUM, &[SignInMode::Proxy]);
     let (ana, bo) = (behind.token(&[]), behind.token(&[("sub", json!("bo"))]));
     let header = POMERIUM;
     let name = header.as_str();
@@ -188,7 +188,7 @@ async fn a_header_that_two_programs_could_read_differently_is_refused_everywhere
         assert_eq!(get("/healthz", headers).await.status, 200);
         assert_eq!(get("/readyz", headers).await.status, 200);
     }
-    let behind = Behind::new();
+    let behind = ProxiedServer::new();
     let ana = ["Bearer ", &behind.token(&[])].concat();
     let twice = [ana.as_str(), ", ", &ana].concat();
     for headers in [&[("authorization", ana.as_str()); 2][..], &[("authorization", &twice)]] {
@@ -199,7 +199,7 @@ async fn a_header_that_two_programs_could_read_differently_is_refused_everywhere
 #[tokio::test(start_paused = true)]
 async fn tokens_of_kubernetes_go_to_the_api_server_and_assertions_never_do() {
     let modes = [SignInMode::Proxy, SignInMode::Token];
-    let behind = Behind::of(FakeProvider::new(SigningKey::ecdsa()), header::AUTHORIZATION, &modes);
+    let behind = ProxiedServer::of(FakeProvider::new(SigningKey::ecdsa()), header::AUTHORIZATION, &modes);
     behind.gated.kubernetes.add_user("script");
     behind.gated.kubernetes.allow_rows("script", "bank");
     let list = behind.get("script", "/api/vms").await;
@@ -216,7 +216,7 @@ async fn tokens_of_kubernetes_go_to_the_api_server_and_assertions_never_do() {
 
 #[tokio::test(start_paused = true)]
 async fn while_the_keys_cannot_be_fetched_nobody_is_refused_for_good() {
-    let behind = Behind::new();
+    let behind = ProxiedServer::new();
     behind.provider.change(|state| state.is_away = true);
     let ana = behind.token(&[]);
     let (problem, page) = behind.refusal(&ana).await;
@@ -232,7 +232,7 @@ async fn while_the_keys_cannot_be_fetched_nobody_is_refused_for_good() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_key_is_found() {
-    let behind = Behind::new();
+    let behind = ProxiedServer::new();
     assert_eq!(behind.get(&behind.token(&[]), "/api/vms").await.status, 200);
     behind.provider.rotate("k2");
     assert_eq!(behind.get(&behind.token(&[]), "/api/vms").await.status, 200);
@@ -240,7 +240,7 @@ async fn a_new_key_is_found() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_in_silence_a_minute_after_its_assertion_and_the_next_one_goes_on() {
-    let behind = Behind::new();
+    let behind = ProxiedServer::new();
     let ends = now() - 60 + 2;
     let short = ["Bearer ", &behind.token(&[("exp", json!(ends))])].concat();
     let mut stream = Stream::open(&behind.gated, &[("authorization", &short)], "/api/events").await;
@@ -262,7 +262,7 @@ async fn a_stream_ends_in_silence_a_minute_after_its_assertion_and_the_next_one_
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_out_leads_to_the_proxy_s_and_ends_the_assertion() {
-    let behind = Behind::new();
+    let behind = ProxiedServer::new();
     let (ana, other) = (behind.token(&[]), behind.token(&[("jti", json!("2"))]));
     let mut stream =
         Stream::open(&behind.gated, &[("authorization", &["Bearer ", &ana].concat())], "/api/events").await;

@@ -57,7 +57,7 @@ struct Listening {
     ca_file: PathBuf,
     tls: Arc<ServerTls>,
     shutdown: CancellationToken,
-    _gated: Gated,
+    _gated: SignInServer,
     _folder: TempDir,
 }
 

@@ -12,7 +12,7 @@ use axum::{
 use serde_json::Value;
 
 use super::{
-    fixture::Gated,
+    fixture::SignInServer,
     oidc::provider::{CLIENT, FakeProvider, ISSUER, SigningKey},
 };
 use crate::server::{
@@ -59,19 +59,19 @@ pub fn by_certificate(mappings: ClaimMappings) -> AuthProxy {
 }
 
 /// Returns the same server for requests on connections of the proxy.
-pub fn on_connections_of_the_proxy(mut gated: Gated) -> Gated {
+pub fn on_connections_of_the_proxy(mut gated: SignInServer) -> SignInServer {
     let origin = Origin { address: ([192, 0, 2, 7], 1).into(), probes_only: false, is_auth_proxy: true };
     gated.server.router = gated.server.router.clone().layer(Extension(origin));
     gated
 }
 
 /// A server behind a proxy, with VMs in two namespaces, of which Ana may list one and the group `board` the other.
-pub struct Behind {
-    pub gated: Gated,
+pub struct ProxiedServer {
+    pub gated: SignInServer,
     pub provider: Arc<FakeProvider>,
 }
 
-impl Behind {
+impl ProxiedServer {
     pub fn new() -> Self {
         Self::of(FakeProvider::new(SigningKey::ecdsa()), header::AUTHORIZATION, &[SignInMode::Proxy])
     }
@@ -107,11 +107,11 @@ impl Behind {
     }
 }
 
-pub fn serve(proxy: AuthProxy, modes: &[SignInMode]) -> Gated {
+pub fn serve(proxy: AuthProxy, modes: &[SignInMode]) -> SignInServer {
     let server = Server::new(vec![vm("shop", "web"), vm("bank", "vault")]);
     let keys = SessionKeys::of_this_process();
     let modes = modes.iter().copied().collect();
-    let gated = Gated::by(modes, server, Some(PUBLIC), keys, |sign_in| sign_in.with_auth_proxy(proxy));
+    let gated = SignInServer::by(modes, server, Some(PUBLIC), keys, |sign_in| sign_in.with_auth_proxy(proxy));
     gated.kubernetes.allow_rows("oidc:ana", "shop");
     gated.kubernetes.allow_rows_of_group("oidc:board", "bank");
     gated

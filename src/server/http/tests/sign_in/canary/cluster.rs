@@ -32,7 +32,7 @@ use crate::server::{
             fixture::{Answer, Server, site, snapshot},
             sign_in::{
                 auth_proxy::{by_assertion, by_certificate, on_connections_of_the_proxy},
-                fixture::Gated,
+                fixture::SignInServer,
                 oidc::{
                     provider::{FakeProvider, SigningKey},
                     realm::{self, Browser},
@@ -115,7 +115,7 @@ pub enum SignInMethod {
 
 pub struct Cluster {
     method: SignInMethod,
-    pub gated: Gated,
+    pub gated: SignInServer,
     /// What each user must not find.
     pub hidden: Vec<Facts>,
     /// The instances that the long_term was asked about.
@@ -167,21 +167,21 @@ async fn answer_questions(mut questions: Questions, asked: Arc<Mutex<BTreeSet<St
 }
 
 impl SignInMethod {
-    fn serve(self, server: Server, provider: &Arc<FakeProvider>, config: &OidcConfig) -> Gated {
+    fn serve(self, server: Server, provider: &Arc<FakeProvider>, config: &OidcConfig) -> SignInServer {
         let keys = SessionKeys::of_this_process();
         let public_url = (self == Self::Provider).then_some(realm::PUBLIC);
         let mappings = config.mappings.clone();
         let proxy = match self {
             Self::Token | Self::Provider => {
                 let with = |sign_in| realm::at(provider, config)(sign_in).without_limits();
-                return Gated::over(server, public_url, keys, with);
+                return SignInServer::over(server, public_url, keys, with);
             }
             Self::Assertion => by_assertion(provider, header::AUTHORIZATION, mappings),
             Self::Headers => by_certificate(mappings),
         };
         let modes = [SignInMode::Proxy].into_iter().collect();
         let with = |sign_in: SignIn| sign_in.with_auth_proxy(proxy).without_limits();
-        let gated = Gated::by(modes, server, public_url, keys, with);
+        let gated = SignInServer::by(modes, server, public_url, keys, with);
         if self == Self::Headers { on_connections_of_the_proxy(gated) } else { gated }
     }
 

@@ -16,7 +16,7 @@ use crate::server::{
         sign_in::{SessionKeys, SignIn, oidc::Oidc},
         tests::{
             fixture::{Answer, answer, vm},
-            sign_in::fixture::Gated,
+            sign_in::fixture::SignInServer,
         },
     },
 };
@@ -52,7 +52,7 @@ pub fn at(provider: &Arc<FakeProvider>, config: &OidcConfig) -> impl FnOnce(Sign
 
 /// A server with VMs in two namespaces, of which Ana may list one and the group `board` the other.
 pub struct Realm {
-    pub gated: Gated,
+    pub gated: SignInServer,
     pub provider: Arc<FakeProvider>,
     pub config: OidcConfig,
     _secret: NamedTempFile,
@@ -67,7 +67,7 @@ impl Realm {
         let (config, secret) = config(mappings);
         let vms = vec![vm("shop", "web"), vm("bank", "vault")];
         let server = super::super::super::fixture::Server::new(vms);
-        let gated = Gated::over(server, Some(PUBLIC), keys, at(&provider, &config));
+        let gated = SignInServer::over(server, Some(PUBLIC), keys, at(&provider, &config));
         gated.kubernetes.allow_rows("oidc:ana", "shop");
         gated.kubernetes.allow_rows_of_group("oidc:board", "bank");
         Self { gated, provider, config, _secret: secret }
@@ -92,7 +92,7 @@ impl Realm {
 }
 
 /// Lets a person sign in, and returns the answer that they come back to.
-pub async fn sign_in(gated: &Gated, provider: &FakeProvider, browser: &Browser, next: &str) -> Answer {
+pub async fn sign_in(gated: &SignInServer, provider: &FakeProvider, browser: &Browser, next: &str) -> Answer {
     let start = browser.get(gated, &["/auth/oidc?next=", next].concat()).await;
     assert_eq!(start.status, 303, "{}", text(&start));
     browser.get(gated, &provider.authorize(start.header("location"))).await
@@ -107,17 +107,17 @@ pub fn text(answer: &Answer) -> String {
 pub struct Browser(Mutex<BTreeMap<String, String>>);
 
 impl Browser {
-    pub async fn get(&self, gated: &Gated, url: &str) -> Answer {
+    pub async fn get(&self, gated: &SignInServer, url: &str) -> Answer {
         self.get_at("vms.example", gated, url).await
     }
 
     /// Opens a page of another host.
-    pub async fn get_at(&self, host: &str, gated: &Gated, url: &str) -> Answer {
+    pub async fn get_at(&self, host: &str, gated: &SignInServer, url: &str) -> Answer {
         let request = Request::get(url).header("sec-fetch-dest", "document").header("host", host);
         self.send(gated, request, "").await
     }
 
-    pub async fn post(&self, gated: &Gated, url: &str, form: &str) -> Answer {
+    pub async fn post(&self, gated: &SignInServer, url: &str, form: &str) -> Answer {
         let request = Request::post(url)
             .header("host", "vms.example")
             .header("sec-fetch-site", "same-origin")
@@ -125,7 +125,7 @@ impl Browser {
         self.send(gated, request, form).await
     }
 
-    async fn send(&self, gated: &Gated, request: axum::http::request::Builder, body: &str) -> Answer {
+    async fn send(&self, gated: &SignInServer, request: axum::http::request::Builder, body: &str) -> Answer {
         let request = request.header("cookie", self.cookies());
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let answer = answer(gated.server.router.clone(), request).await;

@@ -10,7 +10,7 @@ use crate::server::{
         sign_in::SessionKeys,
         tests::{
             fixture::{Server, vm},
-            sign_in::fixture::Gated,
+            sign_in::fixture::SignInServer,
         },
     },
 };
@@ -266,7 +266,7 @@ async fn where_people_sign_in_at_a_provider_alone_programs_are_told_so() {
     let (config, _secret) = config(ClaimMappings::default());
     let server = Server::new(vec![vm("shop", "web")]);
     let modes = [SignInMode::Oidc].into_iter().collect();
-    let gated = Gated::by(modes, server, Some(PUBLIC), keys(), at(&provider, &config));
+    let gated = SignInServer::by(modes, server, Some(PUBLIC), keys(), at(&provider, &config));
     for headers in [&[][..], &[("authorization", "Bearer x")], &[("authorization", "Basic eA==")]] {
         let answer = gated.server.send(Method::GET, "/api/vms", headers).await;
         assert_eq!(answer.status, 401, "{headers:?}");
