@@ -36,15 +36,15 @@ pub struct User {
     pub uid: &'static str,
     pub groups: &'static [&'static str],
     token: &'static str,
-    sees: Sees,
+    sees: VisibleNamespaces,
 }
 
 /// What a user may list.
 #[derive(Debug, PartialEq, Eq)]
-enum Sees {
-    Everything,
+enum VisibleNamespaces {
+    All,
     /// The objects in these namespaces.
-    Namespaces(&'static [&'static str]),
+    Only(&'static [&'static str]),
 }
 
 static USERS: [User; 3] = [
@@ -53,14 +53,14 @@ static USERS: [User; 3] = [
         uid: "9a1e0000-0000-4000-8000-000000000001",
         groups: &["system:masters", "system:authenticated"],
         token: "admin-token",
-        sees: Sees::Everything,
+        sees: VisibleNamespaces::All,
     },
     User {
         name: "ana.ruiz@example.com",
         uid: "9a1e0000-0000-4000-8000-000000000002",
         groups: &["payments-devs", "shop-ops", "system:authenticated"],
         token: "ana-token",
-        sees: Sees::Namespaces(&["payments", "shop"]),
+        sees: VisibleNamespaces::Only(&["payments", "shop"]),
     },
     // A name that a shell must not read.
     User {
@@ -68,7 +68,7 @@ static USERS: [User; 3] = [
         uid: "9a1e0000-0000-4000-8000-000000000003",
         groups: &["interns", "system:authenticated"],
         token: "noor-token",
-        sees: Sees::Namespaces(&[]),
+        sees: VisibleNamespaces::Only(&[]),
     },
 ];
 
@@ -82,7 +82,7 @@ pub fn of_token(token: &str, now: Millis) -> Option<&'static User> {
 /// Returns whether the user of this name may list objects in a namespace, or in all if it is empty.
 pub fn may_list(name: &str, namespace: &str) -> bool {
     USERS.iter().filter(|user| user.name == name).any(|user| match user.sees {
-        Sees::Everything => true,
-        Sees::Namespaces(namespaces) => namespaces.contains(&namespace),
+        VisibleNamespaces::All => true,
+        VisibleNamespaces::Only(namespaces) => namespaces.contains(&namespace),
     })
 }

@@ -253,7 +253,8 @@ async fn requests_are_counted_until_the_count_is_reset() {
 #[tokio::test]
 async fn shutdown_ends_open_watches() {
     let sim = demo().await;
-    let mut watch = super::support::Watching::open(&sim, "/api/v1/pods?watch=true&resourceVersion=0").await;
+    let mut watch =
+        super::support::WatchStream::open(&sim, "/api/v1/pods?watch=true&resourceVersion=0").await;
     watch.event().await;
     assert_eq!(sim.requests().open_watches(), 1);
     let address = sim.address();

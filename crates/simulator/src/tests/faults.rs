@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{TEST_TIMEOUT, Watching, ask, brief, demo, empty, eventually, get};
+use super::support::{TEST_TIMEOUT, WatchStream, ask, brief, demo, empty, eventually, get};
 use crate::{ConnectionFault, Fault, Guest, Handle, Node, Options, Peer, Resource, Target, start};
 
 const PODS: &str = "/api/v1/pods";
@@ -88,15 +88,15 @@ async fn bodies_are_truncated_invalid_or_of_wrong_types() {
 #[tokio::test]
 async fn watches_are_dropped_at_once_and_again_while_the_fault_lasts() {
     let sim = empty().await;
-    let mut watch = Watching::open(&sim, WUKONGS).await;
-    let mut other = Watching::open(&sim, "/api/v1/nodes?watch=true").await;
+    let mut watch = WatchStream::open(&sim, WUKONGS).await;
+    let mut other = WatchStream::open(&sim, "/api/v1/nodes?watch=true").await;
     let id = sim.faults().add(Target::Watch(Resource::Wukongs), Fault::Drop);
     assert!(watch.next().await.is_err(), "cut off, not ended in good order");
-    assert!(Watching::open(&sim, WUKONGS).await.next().await.is_err());
+    assert!(WatchStream::open(&sim, WUKONGS).await.next().await.is_err());
     sim.world().put_node(Node::new("n1"));
     assert_eq!(brief(&other.event().await).0, "ADDED", "the other watch goes on");
     sim.faults().remove(id);
-    let mut watch = Watching::open(&sim, WUKONGS).await;
+    let mut watch = WatchStream::open(&sim, WUKONGS).await;
     sim.world().put(Guest::new("a", "x"));
     assert_eq!(brief(&watch.event().await).0, "ADDED");
 }
@@ -105,24 +105,24 @@ async fn watches_are_dropped_at_once_and_again_while_the_fault_lasts() {
 async fn a_silent_watch_stays_open_without_a_byte_even_when_the_fault_is_gone() {
     let sim = empty().await;
     let path = format!("{WUKONGS}&allowWatchBookmarks=true");
-    let mut watch = Watching::open(&sim, &path).await;
+    let mut watch = WatchStream::open(&sim, &path).await;
     watch.event().await;
     let id = sim.faults().add(Target::Watches, Fault::Silence);
     sim.world().put(Guest::new("a", "x"));
     assert!(watch.is_silent().await, "bookmarks and changes are held back");
-    assert!(Watching::open(&sim, &path).await.is_silent().await);
+    assert!(WatchStream::open(&sim, &path).await.is_silent().await);
     sim.faults().remove(id);
     assert!(watch.is_silent().await);
-    assert_eq!(brief(&Watching::open(&sim, &path).await.event().await).0, "ADDED");
+    assert_eq!(brief(&WatchStream::open(&sim, &path).await.event().await).0, "ADDED");
 }
 
 #[tokio::test]
 async fn a_watch_can_be_answered_with_410() {
     let sim = empty().await;
     sim.faults().add_times(Target::Watch(Resource::Wukongs), Fault::Gone, 1);
-    let event = Watching::open(&sim, WUKONGS).await.event().await;
+    let event = WatchStream::open(&sim, WUKONGS).await.event().await;
     assert_eq!((&event["type"], &event["object"]["code"]), (&json!("ERROR"), &json!(410)));
-    let mut watch = Watching::open(&sim, WUKONGS).await;
+    let mut watch = WatchStream::open(&sim, WUKONGS).await;
     sim.world().put(Guest::new("a", "x"));
     assert_eq!(brief(&watch.event().await).0, "ADDED");
 }

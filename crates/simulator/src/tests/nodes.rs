@@ -16,12 +16,12 @@ const YOUNGER: Duration = Duration::from_secs(75);
 
 /// Nanocores and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Used {
+struct MeasuredUsage {
     nanos: u64,
     bytes: u64,
 }
 
-impl Used {
+impl MeasuredUsage {
     /// Of a node or a pod in a kubelet's summary.
     fn of_summary(part: &Value) -> Self {
         let of = |pointer: &str| part.pointer(pointer).and_then(Value::as_u64).unwrap();
@@ -49,15 +49,15 @@ fn cluster(vms: u32, nodes: u32, clock: &Clock) -> SimulatedCluster {
 }
 
 /// Returns what each node uses, as its kubelet says. Asserts that it is no more than it has, and no less than its pods use.
-fn of_nodes(world: &SimulatedCluster) -> BTreeMap<String, Used> {
+fn of_nodes(world: &SimulatedCluster) -> BTreeMap<String, MeasuredUsage> {
     let used = |node: &Node| {
         let summary: Value = serde_json::from_str(&world.summary(node)).unwrap();
-        let whole = Used::of_summary(&summary["node"]);
-        let has = Used { nanos: u64::from(node.cores) * 1_000_000_000, bytes: node.memory_bytes };
+        let whole = MeasuredUsage::of_summary(&summary["node"]);
+        let has = MeasuredUsage { nanos: u64::from(node.cores) * 1_000_000_000, bytes: node.memory_bytes };
         assert!(whole.is_within(has), "{}: {whole:?} of {has:?}", node.name);
-        let mut pods = Used::default();
+        let mut pods = MeasuredUsage::default();
         for pod in summary["pods"].as_array().unwrap() {
-            pods.add(Used::of_summary(pod));
+            pods.add(MeasuredUsage::of_summary(pod));
         }
         assert!(pods.is_within(whole), "{}: pods {pods:?} of {whole:?}", node.name);
         whole
@@ -66,7 +66,7 @@ fn of_nodes(world: &SimulatedCluster) -> BTreeMap<String, Used> {
 }
 
 /// Returns what the VMs on each node use, as metrics-server says.
-fn of_vms(world: &SimulatedCluster) -> BTreeMap<String, Used> {
+fn of_vms(world: &SimulatedCluster) -> BTreeMap<String, MeasuredUsage> {
     let mut nodes = BTreeMap::new();
     for guest in world.guests() {
         let pods = guest.launchers.iter();
@@ -74,17 +74,21 @@ fn of_vms(world: &SimulatedCluster) -> BTreeMap<String, Used> {
             pods.map(|pod| ((guest.namespace.clone(), guest.pod_name(pod.serial)), pod.node.clone())),
         );
     }
-    let mut used: BTreeMap<String, Used> = BTreeMap::new();
+    let mut used: BTreeMap<String, MeasuredUsage> = BTreeMap::new();
     for sample in world.pod_metrics(None) {
         if let Some(node) = nodes.get(&(sample.namespace, sample.name)) {
             let of_node = used.entry(node.clone()).or_default();
-            sample.containers.iter().for_each(|(_, usage)| of_node.add(Used::of_container(usage)));
+            sample.containers.iter().for_each(|(_, usage)| of_node.add(MeasuredUsage::of_container(usage)));
         }
     }
     used
 }
 
-fn assert_no_contradiction(vms: &BTreeMap<String, Used>, nodes: &BTreeMap<String, Used>, when: &str) {
+fn assert_no_contradiction(
+    vms: &BTreeMap<String, MeasuredUsage>,
+    nodes: &BTreeMap<String, MeasuredUsage>,
+    when: &str,
+) {
     assert!(!vms.is_empty());
     for (node, used) in vms {
         assert!(used.is_within(nodes[node]), "{node} {when}: VMs {used:?}, the node {:?}", nodes[node]);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::support::{Watching, ask, brief, demo, get, items, names};
+use super::support::{WatchStream, ask, brief, demo, get, items, names};
 use crate::{Clock, Guest, Handle, Network, Options, Resource, Scenario, start};
 
 const NOW: i64 = 1_700_049_600_000;
@@ -101,7 +101,7 @@ async fn events_are_selected_paged_watched_and_expire() {
 
     let revision = sim.world().revision();
     let watch = format!("{EVENTS}?watch=true&resourceVersion={revision}&fieldSelector=reason=Migrating");
-    let mut watch = Watching::open(&sim, &watch).await;
+    let mut watch = WatchStream::open(&sim, &watch).await;
     sim.world().start_migration("a", "one", "n2");
     assert_eq!(watch.event().await["object"]["message"], "VirtualMachineInstance is migrating.");
     clock.advance(Duration::from_secs(3_601));
@@ -115,7 +115,7 @@ async fn a_migration_has_an_object_and_a_state_in_its_instance() {
     let (sim, clock) = cluster().await;
     let revision = sim.world().revision();
     let mut watch =
-        Watching::open(&sim, &format!("{MIGRATIONS}?watch=true&resourceVersion={revision}")).await;
+        WatchStream::open(&sim, &format!("{MIGRATIONS}?watch=true&resourceVersion={revision}")).await;
     sim.world().start_migration("a", "one", "n2");
     let running = watch.event().await;
     assert_eq!(

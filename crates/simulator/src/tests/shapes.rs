@@ -157,7 +157,7 @@ async fn polled_answers_have_the_fields_of_their_apis() {
 /// A field that a type does not know is lost when the object is read into it and written again.
 #[tokio::test]
 async fn core_objects_have_the_fields_of_kubernetes_types() {
-    fn lost<T: DeserializeOwned + Serialize>(list: &Value) -> Vec<String> {
+    fn lost_fields<T: DeserializeOwned + Serialize>(list: &Value) -> Vec<String> {
         assert!(!items(list).is_empty());
         let typed =
             |item: &Value| serde_json::to_value(serde_json::from_value::<T>(item.clone()).unwrap()).unwrap();
@@ -166,12 +166,12 @@ async fn core_objects_have_the_fields_of_kubernetes_types() {
         lost
     }
     let sim = demo().await;
-    let mut all = lost::<Pod>(&get(&sim, "/api/v1/pods").await);
-    all.extend(lost::<PersistentVolumeClaim>(&get(&sim, "/api/v1/persistentvolumeclaims").await));
-    all.extend(lost::<PersistentVolume>(&get(&sim, "/api/v1/persistentvolumes").await));
-    all.extend(lost::<Node>(&get(&sim, "/api/v1/nodes").await));
-    all.extend(lost::<Event>(&get(&sim, "/api/v1/events").await));
-    all.extend(lost::<Namespace>(&get(&sim, "/api/v1/namespaces").await));
+    let mut all = lost_fields::<Pod>(&get(&sim, "/api/v1/pods").await);
+    all.extend(lost_fields::<PersistentVolumeClaim>(&get(&sim, "/api/v1/persistentvolumeclaims").await));
+    all.extend(lost_fields::<PersistentVolume>(&get(&sim, "/api/v1/persistentvolumes").await));
+    all.extend(lost_fields::<Node>(&get(&sim, "/api/v1/nodes").await));
+    all.extend(lost_fields::<Event>(&get(&sim, "/api/v1/events").await));
+    all.extend(lost_fields::<Namespace>(&get(&sim, "/api/v1/namespaces").await));
     all.sort();
     all.dedup();
     assert!(all.is_empty(), "{}", all.join("\n"));

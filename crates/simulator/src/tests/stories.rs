@@ -13,7 +13,7 @@ use crate::{Clock, Handle, KubevirtVersion, Options, start};
 const NOW: i64 = 1_700_049_600_000;
 const MINUTE: u64 = 60;
 /// The families of a guest at two times, a minute apart.
-struct Minute(String, String);
+struct MinuteOfMetrics(String, String);
 
 async fn cluster(kubevirt: KubevirtVersion) -> (Handle, Clock) {
     let clock = Clock::fixed(NOW);
@@ -30,13 +30,13 @@ async fn node_of(sim: &Handle, path: &str) -> String {
     instance(sim, path).await["status"]["nodeName"].as_str().unwrap().to_owned()
 }
 
-async fn a_minute(sim: &Handle, clock: &Clock, node: &str) -> Minute {
+async fn a_minute(sim: &Handle, clock: &Clock, node: &str) -> MinuteOfMetrics {
     let first = metrics(sim, node).await.unwrap();
     clock.advance(Duration::from_secs(MINUTE));
-    Minute(first, metrics(sim, node).await.unwrap())
+    MinuteOfMetrics(first, metrics(sim, node).await.unwrap())
 }
 
-impl Minute {
+impl MinuteOfMetrics {
     /// What a counter of a guest grew by each second.
     fn rate(&self, family: &str, guest: &str, labels: &str) -> f64 {
         let of = |metrics: &str| {
@@ -244,7 +244,7 @@ async fn a_liveness_probe_restarted_a_guest() {
 async fn an_old_kubevirt_has_other_names_and_no_delay() {
     let (sim, clock) = cluster(KubevirtVersion::V1_0).await;
     let node = node_of(&sim, "data/elastic-hot-01-vm").await;
-    let Minute(first, second) = a_minute(&sim, &clock, &node).await;
+    let MinuteOfMetrics(first, second) = a_minute(&sim, &clock, &node).await;
     assert!(second.contains("kubeversion=\"v1.0.0\""));
     for family in ["vcpu_delay", "times_seconds", "memory_domain_bytes{", "cpu_usage_seconds_total"] {
         assert!(!second.contains(family), "{family}");
@@ -252,7 +252,7 @@ async fn an_old_kubevirt_has_other_names_and_no_delay() {
     for family in ["cpu_usage_seconds", "memory_domain_bytes_total", "memory_swap_in_traffic_bytes_total"] {
         assert_eq!(lines(&second, family, "elastic-hot-01-vm").count(), 1, "{family}");
     }
-    let minute = Minute(first, second);
+    let minute = MinuteOfMetrics(first, second);
     let rate = |family| minute.rate(family, "elastic-hot-01-vm", "drive=\"shards\"");
     assert_close(rate("storage_write_times_ms_total") / rate("storage_iops_write_total"), 80.0);
     let kubevirt = get(&sim, "/apis/kubevirt.io/v1/kubevirts").await;

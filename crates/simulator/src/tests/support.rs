@@ -64,12 +64,12 @@ pub fn names(list: &Value) -> Vec<String> {
 }
 
 /// An open watch, read line by line.
-pub struct Watching {
+pub struct WatchStream {
     response: reqwest::Response,
     rest: Vec<u8>,
 }
 
-impl Watching {
+impl WatchStream {
     pub async fn open(sim: &Handle, path: &str) -> Self {
         let response = reqwest::get(format!("{}{path}", sim.url())).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, Config, runtime::watcher};
 use serde_json::json;
 
-use super::support::{TEST_TIMEOUT, Watching, brief, empty, get};
+use super::support::{TEST_TIMEOUT, WatchStream, brief, empty, get};
 use crate::{Guest, KUBEVIRT_GROUP, Options, start};
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
@@ -21,7 +21,7 @@ fn text(kind: &str, name: &str) -> (String, String) {
 async fn a_watch_sends_visible_changes_in_order() {
     let sim = empty().await;
     let from = sim.world().revision();
-    let mut wukongs = Watching::open(&sim, &format!("{WUKONGS}?watch=true&resourceVersion={from}")).await;
+    let mut wukongs = WatchStream::open(&sim, &format!("{WUKONGS}?watch=true&resourceVersion={from}")).await;
     sim.world().put(Guest::new("a", "one"));
     // Only the pod and the instance show where a VM runs to; usage shows in no object at all.
     sim.world().set_usage("a", "one", "100m", "1Gi");
@@ -39,7 +39,7 @@ async fn an_object_leaves_a_selector_as_a_deletion() {
     let sim = empty().await;
     sim.world().put(Guest::new("a", "one").running_on("n1", 0));
     let path = format!("{INSTANCES}?watch=true&labelSelector=kubevirt.io%2FnodeName%3Dn1");
-    let mut on_first = Watching::open(&sim, &path).await;
+    let mut on_first = WatchStream::open(&sim, &path).await;
     assert_eq!(brief(&on_first.event().await), text("ADDED", "one-vm"));
     assert!(sim.world().start_migration("a", "one", "n2"));
     assert_eq!(brief(&on_first.event().await), text("MODIFIED", "one-vm"));
@@ -51,7 +51,7 @@ async fn an_object_leaves_a_selector_as_a_deletion() {
 async fn a_watch_of_a_namespace_omits_others() {
     let sim = empty().await;
     let path = "/apis/vm.novasphere.dev/v1alpha1/namespaces/a/wukongs?watch=true";
-    let mut watch = Watching::open(&sim, path).await;
+    let mut watch = WatchStream::open(&sim, path).await;
     sim.world().put(Guest::new("ab", "x"));
     sim.world().put(Guest::new("a", "y"));
     assert_eq!(brief(&watch.event().await), text("ADDED", "y"));
@@ -60,8 +60,8 @@ async fn a_watch_of_a_namespace_omits_others() {
 #[tokio::test]
 async fn bookmarks_come_when_asked_for_and_carry_the_revision() {
     let sim = empty().await;
-    let mut plain = Watching::open(&sim, &format!("{WUKONGS}?watch=true")).await;
-    let mut watch = Watching::open(&sim, &format!("{WUKONGS}?watch=true&allowWatchBookmarks=true")).await;
+    let mut plain = WatchStream::open(&sim, &format!("{WUKONGS}?watch=true")).await;
+    let mut watch = WatchStream::open(&sim, &format!("{WUKONGS}?watch=true&allowWatchBookmarks=true")).await;
     let mark = watch.event().await;
     assert_eq!((&mark["type"], &mark["object"]["kind"]), (&json!("BOOKMARK"), &json!("Wukong")));
     sim.world().put(Guest::new("a", "x"));
@@ -79,7 +79,7 @@ async fn initial_events_end_with_an_annotated_bookmark() {
     let sim = empty().await;
     sim.world().put(Guest::new("a", "x"));
     let path = format!("{WUKONGS}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
-    let mut watch = Watching::open(&sim, &path).await;
+    let mut watch = WatchStream::open(&sim, &path).await;
     assert_eq!(brief(&watch.event().await), text("ADDED", "x"));
     let mark = watch.event().await;
     assert_eq!(mark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
@@ -91,7 +91,7 @@ async fn a_revision_that_is_gone_is_an_error_event() {
     let old = sim.world().revision();
     sim.world().put(Guest::new("a", "x"));
     sim.world().put(Guest::new("a", "y"));
-    let mut watch = Watching::open(&sim, &format!("{WUKONGS}?watch=true&resourceVersion={old}")).await;
+    let mut watch = WatchStream::open(&sim, &format!("{WUKONGS}?watch=true&resourceVersion={old}")).await;
     let event = watch.event().await;
     assert_eq!((&event["type"], &event["object"]["code"]), (&json!("ERROR"), &json!(410)));
     assert_eq!(event["object"]["reason"], "Expired");
@@ -101,8 +101,8 @@ async fn a_revision_that_is_gone_is_an_error_event() {
 #[tokio::test]
 async fn a_watch_ends_at_its_timeout_and_with_its_api() {
     let sim = empty().await;
-    let mut brief = Watching::open(&sim, &format!("{WUKONGS}?watch=true&timeoutSeconds=1")).await;
-    let mut long = Watching::open(&sim, &format!("{INSTANCES}?watch=true")).await;
+    let mut brief = WatchStream::open(&sim, &format!("{WUKONGS}?watch=true&timeoutSeconds=1")).await;
+    let mut long = WatchStream::open(&sim, &format!("{INSTANCES}?watch=true")).await;
     assert!(tokio::time::timeout(TEST_TIMEOUT, brief.next()).await.unwrap().unwrap().is_none());
     sim.world().set_installed(KUBEVIRT_GROUP, false);
     assert!(tokio::time::timeout(TEST_TIMEOUT, long.next()).await.unwrap().unwrap().is_none());
