@@ -154,13 +154,13 @@ mod tests {
 
     const SIZE: usize = 50 << 10;
 
-    struct Rig {
+    struct LimitedServer {
         limits: Arc<WorkLimits>,
         router: Router,
     }
 
     /// Room for six answers of `/large`.
-    fn rig() -> Rig {
+    fn limited_server() -> LimitedServer {
         let limits = Arc::new(WorkLimits::new(1, 1, 6 * SIZE));
         let router = Router::new()
             .route("/large", get(async || vec![b'x'; SIZE]))
@@ -173,10 +173,10 @@ mod tests {
             .route("/file", get(async || vec![b'x'; SIZE]))
             .layer(middleware::from_fn_with_state(limits.clone(), send_file));
         let router = router.merge(files);
-        Rig { limits, router }
+        LimitedServer { limits, router }
     }
 
-    impl Rig {
+    impl LimitedServer {
         async fn ask(&self, path: &str, last: u8) -> Response {
             let mut request = Request::get(path).body(Body::empty()).unwrap();
             request.extensions_mut().insert(Peer::new(IpAddr::from([203, 0, 113, last])));
@@ -204,50 +204,50 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn unread_answers_are_limited() {
-        let rig = rig();
+        let server = limited_server();
         let mut unread = Vec::new();
         for (peer, want) in [(5, 200), (5, 200), (5, 200), (5, 503), (6, 200), (6, 200), (6, 200), (7, 503)] {
-            let answer = rig.ask("/large", peer).await;
+            let answer = server.ask("/large", peer).await;
             assert_eq!(answer.status(), want, "{peer}");
             unread.push(answer);
         }
-        assert_eq!(rig.ask("/small", 7).await.status(), 200);
+        assert_eq!(server.ask("/small", 7).await.status(), 200);
         unread.remove(0);
-        assert_eq!(rig.ask("/large", 7).await.status(), 200);
+        assert_eq!(server.ask("/large", 7).await.status(), 200);
         drop(unread);
-        assert_eq!(rig.limits.lists.held(), 0);
+        assert_eq!(server.limits.lists.held(), 0);
     }
 
     /// A reader that acknowledges nothing leaves a part of the file with the kernel.
     #[tokio::test(start_paused = true)]
     async fn unread_files_are_limited() {
-        let rig = rig();
+        let server = limited_server();
         let mut unread = Vec::new();
         for (peer, want) in [(5, 200), (5, 200), (5, 200), (5, 503), (6, 200)] {
-            let answer = rig.ask("/file", peer).await;
+            let answer = server.ask("/file", peer).await;
             assert_eq!(answer.status(), want, "{peer}");
             unread.push(answer);
         }
         drop(unread);
-        assert_eq!(rig.ask("/file", 5).await.status(), 200);
+        assert_eq!(server.ask("/file", 5).await.status(), 200);
     }
 
     /// A list that waits for its peer's share holds no turn.
     #[tokio::test(start_paused = true)]
     async fn peers_that_wait_for_their_shares_do_not_delay_others() {
-        let rig = rig();
+        let server = limited_server();
         let mut unread = Vec::new();
         for peer in [5, 5, 5, 6, 6] {
-            unread.push(rig.ask("/large", peer).await);
+            unread.push(server.ask("/large", peer).await);
         }
         let begun = Instant::now();
         let others = async {
             tokio::task::yield_now().await;
-            let small = rig.ask("/small", 7).await.status();
-            (small, rig.ask("/large", 7).await.status(), begun.elapsed())
+            let small = server.ask("/small", 7).await.status();
+            (small, server.ask("/large", 7).await.status(), begun.elapsed())
         };
         let (own, more, theirs, (small, large, took)) =
-            tokio::join!(rig.ask("/large", 5), rig.ask("/large", 5), rig.ask("/huge", 6), others);
+            tokio::join!(server.ask("/large", 5), server.ask("/large", 5), server.ask("/huge", 6), others);
         assert_eq!([own.status(), more.status(), theirs.status()], [503; 3]);
         assert_eq!([small, large], [200; 2]);
         assert!(took < LONGEST_WAIT / 10, "{took:?}");
@@ -256,49 +256,49 @@ mod tests {
     /// Two addresses kept all room, all turns, and with them all lists.
     #[tokio::test(start_paused = true)]
     async fn two_slow_peers_give_way_to_a_third() {
-        let rig = rig();
+        let server = limited_server();
         let mut slow = Vec::new();
         for n in 0..6 {
-            slow.push(rig.ask_unread("/large", 5 + n % 2).await);
+            slow.push(server.ask_unread("/large", 5 + n % 2).await);
         }
         tokio::time::sleep(LONGEST_WAIT).await;
         assert_eq!(ended(&slow), 0, "nobody waits");
-        let crowd = (0..8).map(|n| rig.ask("/large", 5 + n % 2));
+        let crowd = (0..8).map(|n| server.ask("/large", 5 + n % 2));
         let begun = Instant::now();
         let third = async {
             tokio::task::yield_now().await;
-            let first = rig.ask("/large", 7).await;
+            let first = server.ask("/large", 7).await;
             let took = begun.elapsed();
-            (first, rig.ask("/large", 7).await, took)
+            (first, server.ask("/large", 7).await, took)
         };
         let (refused, (first, second, took)) = tokio::join!(futures::future::join_all(crowd), third);
         assert_eq!([first.status(), second.status()], [200; 2]);
         assert!(took < LONGEST_WAIT / 10, "{took:?}");
         assert!(refused.iter().all(|answer| answer.status() == 503));
         assert_eq!(ended(&slow), 2, "one of each");
-        assert_eq!(rig.ask("/large", 7).await.status(), 503, "equal shares are kept");
+        assert_eq!(server.ask("/large", 7).await.status(), 503, "equal shares are kept");
         assert_eq!(ended(&slow), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn bytes_count_until_the_last_byte_is_sent() {
-        let rig = rig();
-        let body = rig.ask("/large", 5).await.into_body();
+        let server = limited_server();
+        let body = server.ask("/large", 5).await.into_body();
         let mut bytes = body.collect().await.unwrap().to_bytes();
         let rest = bytes.split_off(SIZE / 2);
         assert_eq!((bytes.len(), rest.len()), (SIZE / 2, SIZE / 2));
         drop(bytes);
-        assert_eq!(rig.limits.lists.held(), SIZE / UNIT);
+        assert_eq!(server.limits.lists.held(), SIZE / UNIT);
         drop(rest);
-        assert_eq!(rig.limits.lists.held(), 0);
+        assert_eq!(server.limits.lists.held(), 0);
     }
 
     /// A list of 20 MB takes a core for 0.3 s.
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_many_are_sent_is_compressed_once() {
-        let rig = rig();
+        let server = limited_server();
         for peer in 5..8 {
-            let shared = rig.ask("/shared", peer).await;
+            let shared = server.ask("/shared", peer).await;
             assert_eq!(shared.status(), 200);
             let body = shared.into_body().collect().await.unwrap().to_bytes();
             assert!(body == vec![b'y'; 20 * SIZE], "what was compressed before is sent");
@@ -316,32 +316,32 @@ mod tests {
     /// Two readers of a list that is larger than the pool held twice its size.
     #[tokio::test(start_paused = true)]
     async fn an_answer_larger_than_a_share_is_held_compressed_and_read_whole() {
-        let rig = rig();
+        let server = limited_server();
         let mut unread = Vec::new();
         for (peer, want) in [(5, 200), (5, 503), (6, 200), (7, 503)] {
-            let huge = rig.ask("/huge", peer).await;
+            let huge = server.ask("/huge", peer).await;
             assert_eq!(huge.status(), want, "{peer}");
             unread.push(huge);
         }
-        assert!(rig.limits.lists.held() >= 2 * UNPACKING / UNIT);
+        assert!(server.limits.lists.held() >= 2 * UNPACKING / UNIT);
         let huge = unread.remove(0);
         assert_eq!(huge.headers()["content-length"], (20 * SIZE).to_string());
         let body = huge.into_body();
         assert_eq!(http_body::Body::size_hint(&body).exact(), Some(20 * SIZE as u64));
         assert!(body.collect().await.unwrap().to_bytes() == vec![b'x'; 20 * SIZE]);
-        assert_eq!(rig.ask("/huge", 7).await.status(), 200, "what is read is free again");
+        assert_eq!(server.ask("/huge", 7).await.status(), 200, "what is read is free again");
         drop(unread);
-        assert_eq!(rig.limits.lists.held(), 0);
+        assert_eq!(server.limits.lists.held(), 0);
     }
 
     /// 40 addresses that read a byte now and then held all lists for hours.
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_gives_way_to_those_that_wait() {
-        let rig = rig();
-        let slow = [rig.ask_unread("/huge", 5).await, rig.ask_unread("/huge", 6).await];
+        let server = limited_server();
+        let slow = [server.ask_unread("/huge", 5).await, server.ask_unread("/huge", 6).await];
         tokio::time::sleep(std::time::Duration::from_secs(600)).await;
         assert_eq!(ended(&slow), 0, "nobody waits");
-        let quick = rig.ask("/huge", 7).await;
+        let quick = server.ask("/huge", 7).await;
         assert_eq!((quick.status().as_u16(), ended(&slow)), (200, 1));
         quick.into_body().collect().await.expect("a whole answer");
     }
@@ -358,9 +358,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_fit_a_share_even_compressed_is_refused() {
-        let rig = rig();
-        assert_eq!(rig.ask("/random", 5).await.status(), 503);
-        assert_eq!(rig.limits.lists.held(), 0);
+        let server = limited_server();
+        assert_eq!(server.ask("/random", 5).await.status(), 503);
+        assert_eq!(server.limits.lists.held(), 0);
     }
 
     fn random(bytes: usize) -> Vec<u8> {
@@ -369,20 +369,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_readers_of_lists_do_not_block_pages() {
-        let rig = rig();
-        let _lists = [rig.ask("/huge", 5).await, rig.ask("/huge", 6).await];
-        assert_eq!(rig.ask("/huge", 7).await.status(), 503);
-        let pool = &rig.limits.answers;
+        let server = limited_server();
+        let _lists = [server.ask("/huge", 5).await, server.ask("/huge", 6).await];
+        assert_eq!(server.ask("/huge", 7).await.status(), 503);
+        let pool = &server.limits.answers;
         let page = WholeAnswer::new(pool, vec![b'x'; SIZE].into(), None).await.unwrap();
         assert!(page.send(pool, Recipient { peer: None, connection: None }).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn head_gets_the_length_and_holds_no_permit() {
-        let rig = rig();
+        let server = limited_server();
         let request = Request::builder().method(Method::HEAD).uri("/large").body(Body::empty()).unwrap();
-        let answer = rig.router.clone().oneshot(request).await.unwrap();
+        let answer = server.router.clone().oneshot(request).await.unwrap();
         assert_eq!(answer.headers()["content-length"], SIZE.to_string());
-        assert_eq!(rig.limits.lists.held(), 0);
+        assert_eq!(server.limits.lists.held(), 0);
     }
 }

@@ -118,7 +118,7 @@ mod tests {
     use crate::server::http::limits::RenderThreads;
 
     /// `/work` computes until `done` is notified; `/wait` waits for `told` without its permit.
-    struct Rig {
+    struct LimitedServer {
         limits: Arc<WorkLimits>,
         router: Router,
         done: Arc<Notify>,
@@ -128,7 +128,7 @@ mod tests {
     /// Half of the room for answers.
     const PAGE: usize = 64 << 10;
 
-    fn rig(renders: usize) -> Rig {
+    fn limited_server(renders: usize) -> LimitedServer {
         let limits = Arc::new(WorkLimits::new(renders, 1, 2 * PAGE));
         let (done, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let work = |done: Arc<Notify>| async move { done.notified().await };
@@ -142,10 +142,10 @@ mod tests {
             .route("/page", get(async || vec![b'x'; PAGE]))
             .route("/bug", get(async || -> String { panic!("a bug") }))
             .layer(middleware::from_fn_with_state(limits.clone(), render_answer));
-        Rig { limits, router, done, release }
+        LimitedServer { limits, router, done, release }
     }
 
-    impl Rig {
+    impl LimitedServer {
         fn ask(&self, path: &str, peer: &str) -> tokio::task::JoinHandle<StatusCode> {
             let mut request = Request::get(path).body(Body::empty()).unwrap();
             request.extensions_mut().insert(Peer::new(peer.parse().unwrap()));
@@ -165,70 +165,70 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_beyond_the_limit_waits_and_is_then_refused() {
-        let rig = rig(2);
-        let first = rig.ask("/work", "203.0.113.5");
-        let second = rig.ask("/work", "203.0.113.6");
+        let server = limited_server(2);
+        let first = server.ask("/work", "203.0.113.5");
+        let second = server.ask("/work", "203.0.113.6");
         settle().await;
-        assert_eq!(rig.held(), 2);
+        assert_eq!(server.held(), 2);
         let begun = tokio::time::Instant::now();
-        assert_eq!(rig.ask("/work", "203.0.113.7").await.unwrap(), 503);
+        assert_eq!(server.ask("/work", "203.0.113.7").await.unwrap(), 503);
         assert!(begun.elapsed() < LONGEST_WAIT * 2);
-        let third = rig.ask("/work", "203.0.113.7");
+        let third = server.ask("/work", "203.0.113.7");
         settle().await;
-        rig.done.notify_one();
+        server.done.notify_one();
         assert_eq!(first.await.unwrap(), 200);
         settle().await;
-        rig.done.notify_waiters();
+        server.done.notify_waiters();
         assert_eq!((second.await.unwrap(), third.await.unwrap()), (StatusCode::OK, StatusCode::OK));
-        assert_eq!(rig.held(), 0);
+        assert_eq!(server.held(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_peer_does_not_get_every_permit() {
-        let rig = rig(4);
-        let _first = [(); 3].map(|()| rig.ask("/work", "203.0.113.5"));
+        let server = limited_server(4);
+        let _first = [(); 3].map(|()| server.ask("/work", "203.0.113.5"));
         settle().await;
-        assert_eq!(rig.held(), 2);
-        let _other = rig.ask("/work", "203.0.113.6");
+        assert_eq!(server.held(), 2);
+        let _other = server.ask("/work", "203.0.113.6");
         settle().await;
-        assert_eq!(rig.held(), 3);
+        assert_eq!(server.held(), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_waits_for_another_task_holds_no_permit() {
-        let rig = rig(1);
-        let waiting = [(); 3].map(|()| rig.ask("/wait", "203.0.113.5"));
+        let server = limited_server(1);
+        let waiting = [(); 3].map(|()| server.ask("/wait", "203.0.113.5"));
         settle().await;
-        assert_eq!(rig.held(), 0);
-        let working = rig.ask("/work", "203.0.113.6");
+        assert_eq!(server.held(), 0);
+        let working = server.ask("/work", "203.0.113.6");
         settle().await;
-        rig.release.notify_waiters();
+        server.release.notify_waiters();
         settle().await;
         assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "they go on when it is their turn");
-        rig.done.notify_one();
+        server.done.notify_one();
         assert_eq!(working.await.unwrap(), 200);
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), 200);
         }
-        assert_eq!(rig.held(), 0);
+        assert_eq!(server.held(), 0);
     }
 
     /// Two addresses that read slowly kept everybody from being answered at all.
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_waits_for_room_holds_no_permit() {
-        let rig = rig(2);
+        let server = limited_server(2);
         let mut unread = Vec::new();
         for peer in ["203.0.113.5", "203.0.113.6"] {
             let mut request = Request::get("/page").body(Body::empty()).unwrap();
             request.extensions_mut().insert(Peer::new(peer.parse().unwrap()));
-            unread.push(rig.router.clone().oneshot(request).await.unwrap());
+            unread.push(server.router.clone().oneshot(request).await.unwrap());
         }
-        let waiting = ["203.0.113.5", "203.0.113.6"].map(|peer| rig.ask("/page", peer));
+        let waiting = ["203.0.113.5", "203.0.113.6"].map(|peer| server.ask("/page", peer));
         settle().await;
-        assert_eq!(rig.held(), 0);
-        let small = rig.ask("/work", "203.0.113.7");
+        assert_eq!(server.held(), 0);
+        let small = server.ask("/work", "203.0.113.7");
         settle().await;
-        rig.done.notify_one();
+        server.done.notify_one();
         assert_eq!(small.await.unwrap(), 200);
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), 503, "its share is taken");
@@ -237,24 +237,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_leaves_does_not_free_the_permit_of_running_work() {
-        let rig = rig(1);
-        let left = rig.ask("/work", "203.0.113.5");
+        let server = limited_server(1);
+        let left = server.ask("/work", "203.0.113.5");
         settle().await;
         left.abort();
         settle().await;
-        assert_eq!(rig.held(), 1);
-        rig.done.notify_one();
+        assert_eq!(server.held(), 1);
+        server.done.notify_one();
         settle().await;
-        assert_eq!(rig.held(), 0);
+        assert_eq!(server.held(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_and_a_timeout_release_their_permits() {
-        let rig = rig(1);
-        assert!(rig.ask("/bug", "203.0.113.5").await.unwrap_err().is_panic(), "the layer above catches it");
-        assert_eq!(rig.held(), 0);
-        assert_eq!(rig.ask("/work", "203.0.113.5").await.unwrap(), 503);
-        assert_eq!(rig.held(), 0);
+        let server = limited_server(1);
+        assert!(
+            server.ask("/bug", "203.0.113.5").await.unwrap_err().is_panic(),
+            "the layer above catches it"
+        );
+        assert_eq!(server.held(), 0);
+        assert_eq!(server.ask("/work", "203.0.113.5").await.unwrap(), 503);
+        assert_eq!(server.held(), 0);
     }
 
     #[tokio::test]
