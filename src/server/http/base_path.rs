@@ -21,7 +21,7 @@ use crate::ui::address::BasePath;
 
 /// Says that a request is for an address outside the base path.
 #[derive(Clone, Debug)]
-struct Outside {
+struct OutsideBasePath {
     base: BasePath,
     /// Whether only the slash behind the base path is missing.
     lacks_slash: bool,
@@ -44,7 +44,7 @@ async fn answer(base: BasePath, routes: Router, mut request: Request) -> Result<
         None if address::is_probe(path) => {}
         None => {
             let lacks_slash = path == &*base.0;
-            request.extensions_mut().insert(Outside { base: base.clone(), lacks_slash });
+            request.extensions_mut().insert(OutsideBasePath { base: base.clone(), lacks_slash });
         }
     }
     let mut response = routes.oneshot(request).await?;
@@ -77,14 +77,14 @@ fn add_to_location(headers: &mut HeaderMap, base: &BasePath) {
 /// Answers a request for an address outside the base path; `Ok` lets the request through. `layers` asks, so that such
 /// answers are like all others.
 pub fn check(request: &Request) -> ApiResult<Option<Response>> {
-    match request.extensions().get::<Outside>() {
+    match request.extensions().get::<OutsideBasePath>() {
         None => Ok(None),
-        Some(Outside { lacks_slash: true, .. }) => {
+        Some(OutsideBasePath { lacks_slash: true, .. }) => {
             // `answer` adds the base path.
             let query = request.uri().query().map(|query| ["?", query].concat()).unwrap_or_default();
             Ok(Some(Redirect::temporary(&["/", &query].concat()).into_response()))
         }
-        Some(Outside { base, .. }) => {
+        Some(OutsideBasePath { base, .. }) => {
             let detail = format!(
                 "nothing exists at this address: the dashboard is below {}/, the path of --public-url. A proxy in front \
                  must not remove this path.",

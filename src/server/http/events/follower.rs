@@ -108,10 +108,10 @@ impl Follower {
             }
             match self.renew().await {
                 Ok(()) => {}
-                Err(Ending::Session) => return Ok(self.dismiss(EXPIRED)),
+                Err(StreamEnd::Session) => return Ok(self.dismiss(EXPIRED)),
                 // The browser follows again, and its proxy proves again who asks.
-                Err(Ending::Lapsed) => return Ok(None),
-                Err(Ending::Problem(problem)) => return Ok(self.dismiss(problem.last_event().into())),
+                Err(StreamEnd::Lapsed) => return Ok(None),
+                Err(StreamEnd::Problem(problem)) => return Ok(self.dismiss(problem.last_event().into())),
             }
             if let Some(event) = self.event() {
                 return Ok(Some(event));
@@ -145,20 +145,20 @@ impl Follower {
 
     /// Looks whether the session still stands, from time to time, and moves to the channel of another scope if the
     /// viewer's has changed.
-    async fn renew(&mut self) -> Result<(), Ending> {
+    async fn renew(&mut self) -> Result<(), StreamEnd> {
         if self.viewer.user().is_some() && self.renew_at <= Instant::now() {
             self.viewer = match self.viewer.renewed().await {
                 Ok(viewer) => viewer,
-                Err(NoViewer::SignedOut | NoViewer::Ended) => return Err(Ending::Session),
-                Err(NoViewer::Lapsed) => return Err(Ending::Lapsed),
-                Err(no_viewer) => return Err(Ending::Problem(no_viewer.into())),
+                Err(NoViewer::SignedOut | NoViewer::Ended) => return Err(StreamEnd::Session),
+                Err(NoViewer::Lapsed) => return Err(StreamEnd::Lapsed),
+                Err(no_viewer) => return Err(StreamEnd::Problem(no_viewer.into())),
             };
             self.renew_at = Instant::now() + RENEW_EVERY;
         }
         if self.has_another_scope() {
             let scope = self.viewer.scope_now();
             let joined = self.hub.join(&self.query, scope, self.peer);
-            (self.subscription, self.due) = joined.map_err(Ending::Problem)?;
+            (self.subscription, self.due) = joined.map_err(StreamEnd::Problem)?;
             self.last = None;
         }
         Ok(())
@@ -196,7 +196,7 @@ impl Follower {
 }
 
 /// Why a stream ends that nothing else ends.
-enum Ending {
+enum StreamEnd {
     Session,
     Lapsed,
     Problem(ApiError),

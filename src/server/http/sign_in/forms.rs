@@ -19,7 +19,7 @@ use super::{
     cookie::{self, CookieKind},
     credential::{Credential, NoViewer},
     oidc::{Oidc, leave_url},
-    page::{Leave, Notice},
+    page::{Notice, UpstreamSignOut},
     paths::{OIDC_START, PREFIX, SIGN_IN},
     responder::{Responder, not_found},
     service::SignIn,
@@ -113,9 +113,9 @@ fn of_proxy(sign_in: &SignIn, no_viewer: NoViewer, request: &Parts) -> Option<No
     }
 }
 
-fn leave_provider(oidc: &Oidc, id_token: Option<&str>) -> Option<Leave> {
+fn leave_provider(oidc: &Oidc, id_token: Option<&str>) -> Option<UpstreamSignOut> {
     let url = leave_url(oidc, id_token)?.into();
-    Some(Leave { url, host: oidc.host().to_owned(), is_proxy: false })
+    Some(UpstreamSignOut { url, host: oidc.host().to_owned(), is_proxy: false })
 }
 
 /// Notes a token that opened no session. A form without one was no attempt.
@@ -164,7 +164,7 @@ pub async fn sign_out(responder: Responder, request: Parts) -> ApiResult<Respons
             sign_in.signed_out.insert(id, ());
         }
         let url = sign_in.auth_proxy.as_ref().and_then(AuthProxy::sign_out);
-        leave = url.map(|(url, host)| Leave { url, host, is_proxy: true });
+        leave = url.map(|(url, host)| UpstreamSignOut { url, host, is_proxy: true });
     }
     if let Some(session) = sign_in.session(&request) {
         let oidc = sign_in.oidc.as_ref().filter(|_| session.mode() == SignInMode::Oidc);

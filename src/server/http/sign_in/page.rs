@@ -106,13 +106,13 @@ pub struct Page {
     /// Whether people come through an authenticating proxy.
     pub has_proxy: bool,
     /// Where the browser goes to sign out there too.
-    pub leave: Option<Leave>,
+    pub leave: Option<UpstreamSignOut>,
     /// The checked path to go to afterwards.
     pub next: String,
 }
 
 /// Where people sign out too.
-pub struct Leave {
+pub struct UpstreamSignOut {
     pub url: String,
     pub host: String,
     /// At an authenticating proxy, rather than a provider.
@@ -213,7 +213,7 @@ fn provider_link(page: &Page, provider: &ProviderLink, lang: Lang) -> impl IntoV
 }
 
 /// Where the browser goes by itself in a moment.
-fn leave_link(leave: &Leave, lang: Lang) -> impl IntoView + use<> {
+fn leave_link(leave: &UpstreamSignOut, lang: Lang) -> impl IntoView + use<> {
     let host = leave.host.as_str();
     let text = if leave.is_proxy {
         msg!(sign_in.leave_proxy, host = host)

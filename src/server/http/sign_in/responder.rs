@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{
-    page::{Leave, Notice, Page, ProviderLink},
+    page::{Notice, Page, ProviderLink, UpstreamSignOut},
     service::SignIn,
 };
 use crate::server::{
@@ -55,7 +55,7 @@ impl Responder {
     }
 
     /// Answers that somebody has signed out here, and leads them to this address, where they sign out too.
-    pub fn signed_out_page(&self, leave: Leave) -> Response {
+    pub fn signed_out_page(&self, leave: UpstreamSignOut) -> Response {
         // At a proxy, people are signed in until they have left there.
         let notice = (!leave.is_proxy).then_some(Notice::SignedOut);
         let content = self.content(notice, "/".to_owned());

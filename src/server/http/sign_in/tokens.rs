@@ -66,7 +66,7 @@ struct Entry {
 
 #[derive(Clone, Default)]
 struct State {
-    last: Option<Known>,
+    last: Option<LastReview>,
     /// Whose token it was before it was rejected, for the audit log.
     was: Option<Arc<UserInfo>>,
     /// When the last review was not answered.
@@ -75,7 +75,7 @@ struct State {
 
 /// The last answer about a token.
 #[derive(Clone)]
-struct Known {
+struct LastReview {
     at: Instant,
     /// `None` if the API server does not know the token.
     user: Option<Arc<UserInfo>>,
@@ -106,11 +106,11 @@ impl State {
     }
 
     fn stands(&self, good: Duration) -> Option<Identity> {
-        self.last.as_ref().filter(|known| known.stands(good)).map(Known::identity)
+        self.last.as_ref().filter(|known| known.stands(good)).map(LastReview::identity)
     }
 }
 
-impl Known {
+impl LastReview {
     fn stands(&self, good: Duration) -> bool {
         self.at.elapsed() < if self.user.is_some() { good } else { BAD }
     }
@@ -230,6 +230,6 @@ impl Entry {
 
 impl State {
     fn known(user: Option<Arc<UserInfo>>) -> Self {
-        Self { last: Some(Known { at: Instant::now(), user }), was: None, failed: None }
+        Self { last: Some(LastReview { at: Instant::now(), user }), was: None, failed: None }
     }
 }

@@ -75,7 +75,7 @@ pub async fn start(responder: Responder, request: Parts) -> ApiResult<Response> 
 }
 
 /// What a person comes back with.
-struct Return {
+struct CallbackParams {
     state: Option<LoginState>,
     code: Option<String>,
     error: Option<String>,
@@ -83,7 +83,7 @@ struct Return {
 }
 
 /// How a sign-in ends that opens no session.
-enum Ending {
+enum FailedSignIn {
     /// Nothing has changed, or another tab has opened the session.
     Go,
     /// The session is over.
@@ -91,7 +91,7 @@ enum Ending {
     Refused(Notice),
 }
 
-impl From<Notice> for Ending {
+impl From<Notice> for FailedSignIn {
     fn from(notice: Notice) -> Self {
         Self::Refused(notice)
     }
@@ -109,7 +109,7 @@ pub async fn callback(
     let Some(kind) = sign_in.cookies(&request.headers) else {
         return Ok(responder.refuse(Notice::Unprotected, "/".to_owned()));
     };
-    let back = Return::of(sign_in, &Params::parse(address::query(&request.uri))?);
+    let back = CallbackParams::of(sign_in, &Params::parse(address::query(&request.uri))?);
     let next = back.state.as_ref().map_or_else(|| "/".to_owned(), |state| state.next.clone());
     let renews = back.state.as_ref().is_some_and(|state| state.renews);
     let mut used = None;
@@ -120,14 +120,14 @@ pub async fn callback(
             cookie::add(&mut response, cookies);
             response
         }
-        Err(Ending::Go) => see_other(&next),
-        Err(Ending::Over) => {
+        Err(FailedSignIn::Go) => see_other(&next),
+        Err(FailedSignIn::Over) => {
             sign_in.note_expired(&request);
             let mut response = to_sign_in_from(&next, true);
             cookie::add(&mut response, kind.clear());
             response
         }
-        Err(Ending::Refused(notice)) => {
+        Err(FailedSignIn::Refused(notice)) => {
             sign_in.refusals.note(audit::Refusal::Provider, peer);
             let issuer = oidc.config.issuer.as_str();
             tracing::warn!(issuer, why = notice.english(), "a sign-in at the provider was refused");
@@ -143,7 +143,7 @@ pub async fn callback(
     Ok(response)
 }
 
-impl Return {
+impl CallbackParams {
     fn of(sign_in: &SignIn, params: &Params) -> Self {
         let state = params.get("state").and_then(|state| sign_in.keys.read().open(&state));
         let [code, error, issuer] = ["code", "error", "iss"].map(|name| params.get(name));
@@ -162,7 +162,11 @@ struct Callback<'a> {
 
 impl Callback<'_> {
     /// Returns the cookies of the session that it opens or renews. `used` is set to what clears the sign-in's cookie.
-    async fn finish(&self, back: Return, used: &mut Option<HeaderValue>) -> Result<Vec<HeaderValue>, Ending> {
+    async fn finish(
+        &self,
+        back: CallbackParams,
+        used: &mut Option<HeaderValue>,
+    ) -> Result<Vec<HeaderValue>, FailedSignIn> {
         let now = seconds_now();
         let state = back.state.as_ref().ok_or_else(|| Notice::Wrong(msg!(sign_in.login_unknown)))?;
         let found = login::find(state, self.kind, &self.request.headers, &self.sign_in.keys.read());
@@ -173,7 +177,7 @@ impl Callback<'_> {
         }
         let renews = login.state.renews;
         let ending = |fault: ExchangeFault| {
-            if renews && fault.is_passing() { Ending::Go } else { notice_of(&fault).into() }
+            if renews && fault.is_passing() { FailedSignIn::Go } else { notice_of(&fault).into() }
         };
         let found = self.oidc.provider.discover(RECENT).await;
         let found = found.map_err(|fault| ending(ExchangeFault::Provider(fault)))?;
@@ -183,7 +187,7 @@ impl Callback<'_> {
         }
         let code = back.code.ok_or_else(|| Notice::Wrong(msg!(sign_in.login_unknown)))?;
         if !self.sign_in.limits.allow_exchange(self.peer) {
-            return Err(if renews { Ending::Go } else { Notice::TooMany.into() });
+            return Err(if renews { FailedSignIn::Go } else { Notice::TooMany.into() });
         }
         let (claims, token) = self.oidc.redeem(found, login, code, now).await.map_err(ending)?;
         let mappings = &self.oidc.config.mappings;
@@ -196,14 +200,14 @@ impl Callback<'_> {
         }
         let user = user_of(&claims, mappings);
         let user = user.map_err(|fault: ClaimFault| Notice::Refused(fault.message("oidc")))?;
-        let session = self.session(renews, user, token, now).ok_or(Ending::Over)?;
-        self.open(session, renews).await.map_err(Ending::from)
+        let session = self.session(renews, user, token, now).ok_or(FailedSignIn::Over)?;
+        self.open(session, renews).await.map_err(FailedSignIn::from)
     }
 
     /// Another tab may have signed in meanwhile, or the browser keeps no cookies.
-    async fn without_cookie(&self) -> Ending {
+    async fn without_cookie(&self) -> FailedSignIn {
         match self.sign_in.viewer_of(self.request).await {
-            Ok(_) => Ending::Go,
+            Ok(_) => FailedSignIn::Go,
             Err(_) => {
                 let address = self.oidc.public_url.at("/");
                 Notice::Wrong(msg!(sign_in.login_lost, address = address)).into()
@@ -261,10 +265,10 @@ impl Callback<'_> {
 }
 
 /// Returns what an error that the provider leads back with means.
-fn ending_of(error: &str, login: &Login) -> Ending {
+fn ending_of(error: &str, login: &Login) -> FailedSignIn {
     match error {
-        _ if login.state.renews && NEEDS_PERSON.contains(&error) => Ending::Over,
-        _ if login.state.renews => Ending::Go,
+        _ if login.state.renews && NEEDS_PERSON.contains(&error) => FailedSignIn::Over,
+        _ if login.state.renews => FailedSignIn::Go,
         "access_denied" => Notice::Refused(msg!(sign_in.login_denied)).into(),
         error => Notice::Refused(msg!(sign_in.login_error, code = error_code(error))).into(),
     }
