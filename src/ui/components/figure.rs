@@ -3,7 +3,7 @@
 
 use leptos::{either::EitherOf3, prelude::*};
 
-use super::meter::{Gauge, allocated, bar, level, of, value_text};
+use super::meter::{Gauge, allocated, bar, level, of_allocated, value_text};
 use crate::ui::words;
 use i18n::{self as names, t, text};
 use model::{
@@ -67,7 +67,7 @@ pub fn known(
             <span class="big">{format::percent(sample.percent_milli())} " % " <small>{place}</small></span>
             <span class="fig">
                 <b>{format::used(sample)}</b>
-                {of(sample.unit, Some(sample.of))}
+                {of_allocated(sample.unit, Some(sample.of))}
                 {note}
             </span>
             {bar(Some(sample.percent()))}
@@ -105,7 +105,7 @@ fn unknown(gauge: Gauge<'_>, missing: &Missing, now: Millis) -> impl IntoView + 
                 <span aria-hidden="true">"—"</span>
                 <span class="vh">{t!(figure.unknown)}</span>
             </span>
-            <span class="fig">{t!(figure.used)} {of(gauge.unit, gauge.allocated)}</span>
+            <span class="fig">{t!(figure.used)} {of_allocated(gauge.unit, gauge.allocated)}</span>
             {bar(None)}
         </div>
         {why_unknown(missing)}

@@ -35,11 +35,11 @@ pub struct Gauge<'a> {
     /// The sparkline of the last hour, if one is drawn.
     pub sparkline: Option<&'a Sparkline>,
     /// Takes the place of the percentage of an unknown figure.
-    pub why: Option<&'a Why>,
+    pub why: Option<&'a ReasonLink>,
 }
 
 /// A link to why something is unknown.
-pub struct Why {
+pub struct ReasonLink {
     pub address: String,
     /// What is shown in place of what is unknown.
     pub mark: String,
@@ -82,7 +82,7 @@ pub fn bar(percent: Option<u64>) -> impl IntoView {
 
 /// Usage, allocation and percentage in one text, such as `1.31 of 4 vCPU, 32 %`, for screen readers.
 pub fn value_text(sample: &Sample) -> String {
-    let (used, of) = (format::used(sample), of(sample.unit, Some(sample.of)));
+    let (used, of) = (format::used(sample), of_allocated(sample.unit, Some(sample.of)));
     let percent = words::percent(sample.percent());
     if sample.stale {
         t!(figure.value_old, used = used, of = of, percent = percent)
@@ -101,7 +101,7 @@ fn amount(unit: Unit, amount: u64) -> String {
 }
 
 /// Example: ` of 4 vCPU`.
-pub fn of(kind: Unit, allocated: Option<u64>) -> String {
+pub fn of_allocated(kind: Unit, allocated: Option<u64>) -> String {
     match allocated {
         Some(allocated) => t!(figure.of, amount = amount(kind, allocated)),
         None => t!(figure.of_unreadable).to_owned(),
@@ -127,7 +127,7 @@ impl Texts {
         Self {
             class: ["meter", level(sample, known)].concat(),
             digits: format::used(sample),
-            of: of(sample.unit, Some(sample.of)),
+            of: of_allocated(sample.unit, Some(sample.of)),
             percent: words::percent(percent),
             // The time and not the age, which would redraw every meter each second.
             title: t!(figure.sampled, origin = words::provenance(sample), at = format::utc_minute(sample.at)),
@@ -140,7 +140,7 @@ impl Texts {
         Self {
             class: "meter unknown".to_owned(),
             digits: "—".to_owned(),
-            of: of(gauge.unit, gauge.allocated),
+            of: of_allocated(gauge.unit, gauge.allocated),
             percent: "—".to_owned(),
             title: t!(figure.unknown_why, reason = text(names::reason(reason))),
             value: None,

@@ -14,15 +14,15 @@ use model::{
 };
 
 /// Figures of one VM that are missing for the same reason.
-struct Gap {
+struct MissingFigures {
     what: Vec<String>,
     missing: Missing,
 }
 
 /// What is missing of a running guest's activity, by name.
-pub type Unknown<'a> = (String, &'a Missing);
+pub type UnknownAmount<'a> = (String, &'a Missing);
 
-pub fn why(vm: &Vm, activity: &[Unknown], now: Millis) -> Option<impl IntoView + use<>> {
+pub fn why(vm: &Vm, activity: &[UnknownAmount], now: Millis) -> Option<impl IntoView + use<>> {
     let gaps = gaps(vm, activity);
     let items: Vec<_> = gaps.iter().map(|gap| item(gap, now)).collect();
     (!items.is_empty()).then(|| {
@@ -47,7 +47,7 @@ fn heading(vm: &Vm) -> &'static str {
 }
 
 /// Names what is missing of a running VM.
-pub fn unknown_figures(vm: &Vm, activity: &[Unknown]) -> Vec<String> {
+pub fn unknown_figures(vm: &Vm, activity: &[UnknownAmount]) -> Vec<String> {
     let gaps = if vm.summary.status == Status::Running { unknown(vm, activity) } else { Vec::new() };
     gaps.into_iter().flat_map(|gap| gap.what).collect()
 }
@@ -95,7 +95,7 @@ fn command_lines(vm: &Vm) -> Vec<String> {
 
 /// Returns what is missing: why the VM does not run, its size, and the figures and volumes of a running VM.
 /// The disk figure has an entry of its own only if no volume explains it.
-fn gaps(vm: &Vm, activity: &[Unknown]) -> Vec<Gap> {
+fn gaps(vm: &Vm, activity: &[UnknownAmount]) -> Vec<MissingFigures> {
     let mut gaps = Vec::new();
     let all = words::list(&[t!(figure.cpu), t!(figure.memory), t!(figure.disk)]);
     let halted = if vm.summary.fault.is_some() { t!(why.guest) } else { all.as_str() };
@@ -111,7 +111,7 @@ fn gaps(vm: &Vm, activity: &[Unknown]) -> Vec<Gap> {
 }
 
 /// Returns which figures and volumes are missing.
-fn unknown(vm: &Vm, activity: &[Unknown]) -> Vec<Gap> {
+fn unknown(vm: &Vm, activity: &[UnknownAmount]) -> Vec<MissingFigures> {
     let mut gaps = Vec::new();
     let usage = &vm.summary.usage;
     for (what, figure) in [(t!(figure.cpu), &usage.cpu), (t!(figure.memory), &usage.memory)] {
@@ -137,19 +137,19 @@ fn unknown(vm: &Vm, activity: &[Unknown]) -> Vec<Gap> {
     gaps
 }
 
-fn push(gaps: &mut Vec<Gap>, what: &str, missing: Option<&Missing>) {
+fn push(gaps: &mut Vec<MissingFigures>, what: &str, missing: Option<&Missing>) {
     let Some(missing) = missing else { return };
-    let same = |gap: &&mut Gap| {
+    let same = |gap: &&mut MissingFigures| {
         (gap.missing.reason, &gap.missing.detail, &gap.missing.fix)
             == (missing.reason, &missing.detail, &missing.fix)
     };
     match gaps.iter_mut().find(same) {
         Some(gap) => gap.what.push(what.to_owned()),
-        None => gaps.push(Gap { what: vec![what.to_owned()], missing: missing.clone() }),
+        None => gaps.push(MissingFigures { what: vec![what.to_owned()], missing: missing.clone() }),
     }
 }
 
-fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
+fn item(gap: &MissingFigures, now: Millis) -> impl IntoView + use<> {
     let what: Vec<&str> = gap.what.iter().map(String::as_str).collect();
     let missing = &gap.missing;
     let sentence = t!(card.missing, figures = MARK, reason = text(names::reason(missing.reason)));

@@ -109,7 +109,7 @@ fn known(
         name,
         level: if sample.stale { " aging" } else { level(percent) },
         percent: Some(percent),
-        amount: of(sample.used, sample.of, sample.unit),
+        amount: amount_of(sample.used, sample.of, sample.unit),
     };
     let notes = view! {
         {split.map(|split| view! { <p class="small">{split}</p> })}
@@ -129,7 +129,7 @@ fn unknown(name: &'static str, missing: &Missing) -> AnyView {
 fn of_vms(name: &'static str, vms: &Measured, unit: Unit) -> AnyView {
     let percent = vms.percent();
     let amount = match percent {
-        Some(_) => of(vms.used, vms.of, unit),
+        Some(_) => amount_of(vms.used, vms.of, unit),
         None => t!(map.unknown).to_owned(),
     };
     let level = if percent.is_some() { "" } else { " unknown" };
@@ -159,7 +159,7 @@ fn allocated(name: &'static str, share: &Share, unit: Unit) -> AnyView {
     draw(Meter { name, level, percent, amount }, notes)
 }
 
-fn of(some: u64, all: u64, unit: Unit) -> String {
+fn amount_of(some: u64, all: u64, unit: Unit) -> String {
     t!(groups.of, some = with_unit(some, unit), all = with_unit(all, unit))
 }
 

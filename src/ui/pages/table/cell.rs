@@ -8,7 +8,7 @@ use crate::ui::{
     components::{
         card::{disk_partly, node_text, vm_address},
         icon::{Icon, icon},
-        meter::{Gauge, Why, meter},
+        meter::{Gauge, ReasonLink, meter},
         state::{State, state},
     },
     pages::rows::RowView,
@@ -35,7 +35,7 @@ struct Cell<'a> {
     /// The class, the icon and the text.
     text: Option<(&'static str, Option<Icon>, String)>,
     /// Why something is unknown: the figure of the meter, or what it leaves out, or the whole cell.
-    why: Option<Why>,
+    why: Option<ReasonLink>,
 }
 
 impl Cell<'_> {
@@ -57,7 +57,7 @@ pub fn cell(view: &RowView, column: Column, now: Millis) -> impl IntoView + use<
             </span>
         }
     });
-    let why = why.filter(|_| !is_unknown).map(|Why { address, mark, reason, label }| {
+    let why = why.filter(|_| !is_unknown).map(|ReasonLink { address, mark, reason, label }| {
         view! {
             <a href=address rel="external" title=reason>
                 <span aria-hidden="true">{mark}</span>
@@ -100,7 +100,7 @@ fn figure<'a>(
     let why = figure
         .missing()
         .filter(|_| running)
-        .map(|missing| Why { mark: t!(list.why).to_owned(), ..unknown(vm, name, missing.reason) });
+        .map(|missing| ReasonLink { mark: t!(list.why).to_owned(), ..unknown(vm, name, missing.reason) });
     let gauge =
         Gauge { label: "", name, unit, figure, allocated, running, level, sparkline: None, why: None };
     Cell { gauge: Some(gauge), why, ..Cell::default() }
@@ -114,7 +114,7 @@ fn disk(vm: &VmSummary) -> Cell<'_> {
         return disk;
     }
     let count = (vm.usage.disk_volumes - vm.usage.disk_known).to_string();
-    let why = Why {
+    let why = ReasonLink {
         address: why_address(vm),
         mark: ["+", &count, " ?"].concat(),
         label: [&note, " ", &vm.name].concat(),
@@ -123,10 +123,10 @@ fn disk(vm: &VmSummary) -> Cell<'_> {
     Cell { why: Some(why), ..disk }
 }
 
-fn unknown(vm: &VmSummary, figure: &'static str, reason: Reason) -> Why {
+fn unknown(vm: &VmSummary, figure: &'static str, reason: Reason) -> ReasonLink {
     let reason = text(names::reason(reason));
     let label = t!(list.why_of, figure = figure, vm = vm.name, reason = reason);
-    Why { address: why_address(vm), mark: "—".to_owned(), reason: reason.to_owned(), label }
+    ReasonLink { address: why_address(vm), mark: "—".to_owned(), reason: reason.to_owned(), label }
 }
 
 /// The reasons and fixes on the VM's own page.

@@ -1,6 +1,6 @@
 //! Names what is missing of a running guest's activity, for the verdict and for the reasons below.
 
-use crate::ui::components::why::Unknown;
+use crate::ui::components::why::UnknownAmount;
 use i18n::t;
 use model::{
     activity::Activity,
@@ -9,7 +9,7 @@ use model::{
     vm::{Status, Vm},
 };
 
-pub fn unknown_activity<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<Unknown<'a>> {
+pub fn unknown_activity<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<UnknownAmount<'a>> {
     if vm.summary.status != Status::Running {
         return Vec::new();
     }
@@ -28,14 +28,14 @@ pub fn unknown_activity<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<Unknown<'a>>
         (t!(vm.contention), of.contention.as_ref().err()),
     ];
     let parts = parts.into_iter().filter_map(|(name, missing)| Some((name.to_owned(), &**missing?)));
-    let mut unknown: Vec<Unknown> = parts.collect();
+    let mut unknown: Vec<UnknownAmount> = parts.collect();
     let devices = unknown_devices(details, &unknown);
     unknown.extend(devices);
     unknown
 }
 
 /// Also the pressure, which few kubelets report yet: the verdict does not name it.
-pub fn all_unknown<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<Unknown<'a>> {
+pub fn all_unknown<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<UnknownAmount<'a>> {
     let mut unknown = unknown_activity(vm, details);
     let gap = details.pressure_gap.as_deref().filter(|_| vm.summary.status == Status::Running);
     unknown.extend(gap.map(|missing| (t!(vm.pressure).to_owned(), missing)));
@@ -44,7 +44,7 @@ pub fn all_unknown<'a>(vm: &Vm, details: &'a VmDetails) -> Vec<Unknown<'a>> {
 
 /// The devices that lack traffic for another reason than their sum. Nothing counts the drives of cloud-init and the
 /// like where no volume backs them.
-fn unknown_devices<'a>(details: &'a VmDetails, sums: &[Unknown]) -> Vec<Unknown<'a>> {
+fn unknown_devices<'a>(details: &'a VmDetails, sums: &[UnknownAmount]) -> Vec<UnknownAmount<'a>> {
     let interfaces = details.interfaces.iter().map(|of| (&of.name, of.rates.as_ref().err()));
     let drives = details.drives.iter().filter(|of| !of.claim.is_empty());
     let drives = drives.map(|of| (&of.name, of.rates.as_ref().err()));
