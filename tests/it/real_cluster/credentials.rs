@@ -71,7 +71,7 @@ fn run(cluster: &Cluster, name: &str, user: Value) -> Program {
     start.run(cluster.plane.dir())
 }
 
-async fn well(program: &Program) {
+async fn wait_until_healthy(program: &Program) {
     let well = within(FIRST, async || {
         for id in ["wukongs", "virtualmachineinstances", "metrics.k8s.io"] {
             let source = program.source(id).await;
@@ -112,7 +112,7 @@ fn a_token_that_ends_leaves_no_gap() {
             run(cluster, "ending-kubeconfig", json!({"token": ending})),
         ];
         for program in &programs {
-            well(program).await;
+            wait_until_healthy(program).await;
         }
         let other = access.another_token().await;
         folder.write("token", &other);
@@ -129,7 +129,7 @@ fn a_token_that_ends_leaves_no_gap() {
         );
         assert_eq!(folder.runs("plugin"), 2, "a 401 has it run again, once");
         for program in &programs {
-            well(program).await;
+            wait_until_healthy(program).await;
             assert!(!program.log().contains(&other) && !program.log().contains(&ending));
         }
     });
@@ -149,8 +149,8 @@ fn a_plugins_token_and_its_certificate_are_renewed_before_and_after_their_end() 
         write_certificate(cluster, &access, &folder, life);
         let status = r#"{"clientCertificateData":"$(cat crt)","clientKeyData":"$(cat key)"}"#;
         let certified = run(cluster, "renewed-certificate", folder.plugin("certificate", &printing(status)));
-        well(&expiring).await;
-        well(&certified).await;
+        wait_until_healthy(&expiring).await;
+        wait_until_healthy(&certified).await;
         write_certificate(cluster, &access, &folder, Duration::from_secs(3600));
         let watched =
             [&expiring, &certified].map(|program| without_gap(program, life + Duration::from_secs(6)));
@@ -180,7 +180,7 @@ fn credentials_that_cannot_be_had_are_said_and_taken_up_again() {
     on_the_cluster(async |cluster| {
         let access = Access::install(&cluster.plane, "troubled").await;
         let folder = Folder::new(cluster, "troubled");
-        let asking = asks(cluster, &folder);
+        let asking = start_with_interactive_plugin(cluster, &folder);
         assert!(asking.contains("requires interaction (interactiveMode: Always)"), "{asking}");
         let script = format!(
             "test -e token || {{ echo s3cret-on-stderr >&2; exit 7; }}\n{}",
@@ -190,7 +190,7 @@ fn credentials_that_cannot_be_had_are_said_and_taken_up_again() {
         // A plugin that would ask at the terminal, and waits for the answer.
         let hanging =
             run(cluster, "troubled-hanging", folder.plugin("hanging", "read answer </dev/tty || sleep 3600"));
-        says(&failing, "the credential plugin failing failed with exit code 7", FIRST).await;
+        wait_for_error(&failing, "the credential plugin failing failed with exit code 7", FIRST).await;
         let kubeconfig = Some(cluster.plane.dir().join("troubled-failing.kubeconfig"));
         let (code, report) = Start { kubeconfig, ..Start::default() }.check("text");
         assert_eq!(code, 1);
@@ -201,8 +201,13 @@ fn credentials_that_cannot_be_had_are_said_and_taken_up_again() {
             "{report}"
         );
         folder.write("token", &access.token);
-        well(&failing).await;
-        says(&hanging, "did not end within 30 s: it may be waiting for input", Duration::from_secs(45)).await;
+        wait_until_healthy(&failing).await;
+        wait_for_error(
+            &hanging,
+            "did not end within 30 s: it may be waiting for input",
+            Duration::from_secs(45),
+        )
+        .await;
         for text in [failing.log(), report, failing.get("/sources").await.text] {
             assert!(!text.contains("s3cret-on-stderr") && !text.contains(&access.token), "{text}");
         }
@@ -212,7 +217,7 @@ fn credentials_that_cannot_be_had_are_said_and_taken_up_again() {
 }
 
 /// A plugin that is declared as interactive: the program does not start it.
-fn asks(cluster: &Cluster, folder: &Folder) -> String {
+fn start_with_interactive_plugin(cluster: &Cluster, folder: &Folder) -> String {
     let mut user = folder.plugin("asking", "exit 1");
     user["exec"]["interactiveMode"] = json!("Always");
     let kubeconfig = cluster.plane.kubeconfig_of("troubled-asking", user, json!({}));
@@ -221,7 +226,7 @@ fn asks(cluster: &Cluster, folder: &Folder) -> String {
     error
 }
 
-async fn says(program: &Program, words: &str, limit: Duration) {
+async fn wait_for_error(program: &Program, words: &str, limit: Duration) {
     let result = within(limit, async || {
         let source = program.source("metrics.k8s.io").await;
         check(source["reason"] == "unauthenticated" && source.to_string().contains(words), || {
@@ -249,7 +254,7 @@ fn kubeconfig_lists_its_files_and_the_first_current_context_counts() {
             ..Start::default()
         };
         let program = start(&[&gone, &first, &second]).run(cluster.plane.dir());
-        well(&program).await;
+        wait_until_healthy(&program).await;
         let third = folder.write(
             "c",
             "contexts: [{name: one, context: {cluster: tests}}, {name: two, context: {cluster: tests}}]\n",

@@ -11,7 +11,7 @@ use super::{
         machine::{Disk, GI, Machine},
         pki::Authority,
         program::{DISK_INTERVAL, Program},
-        shared::{alone, namespaces},
+        shared::{namespaces, run_alone},
         storage::{Storage, on_the_storage_cluster},
         wait::{check, within},
     },
@@ -69,7 +69,7 @@ fn direct_alone_does_not_fall_back() {
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn a_token_goes_only_to_a_kubelet_whose_certificate_can_be_verified() {
-    alone(async {
+    run_alone(async {
         let plane = ControlPlane::start(5).await;
         plane.install_crds().await;
         let other = Authority::new();
@@ -106,7 +106,7 @@ fn a_token_goes_only_to_a_kubelet_whose_certificate_can_be_verified() {
 
 fn start(plane: &ControlPlane, access: &Access, test: &str, flags: &[&str]) -> Program {
     let flags = [&["--kubelet-access=direct"], flags].concat();
-    Program::with(&access.kubeconfig, test, plane.dir(), &flags)
+    Program::start_with_flags(&access.kubeconfig, test, plane.dir(), &flags)
 }
 
 async fn from(program: &Program, source: &str) -> Result<(), String> {

@@ -180,15 +180,15 @@ fn of_list(vms: &[Value], machine: &Machine) -> Result<(), String> {
 /// Whether all of a VM's figures are the machine's.
 pub fn figures(vm: &Value, machine: &Machine) -> Result<(), String> {
     let kind = if machine.owner == Owner::Wukong { "Wukong" } else { "VirtualMachine" };
-    same("kind", &vm["kind"], &json!(kind))?;
-    same("status", &vm["status"], &json!(machine.phase))?;
-    same("cpu", &vm["cpu"], &json!(machine.cores))?;
-    same("memory", &vm["memory"], &json!(machine.memory))?;
-    same("nodeName", &vm["nodeName"], &json!(machine.node))?;
+    check_equal("kind", &vm["kind"], &json!(kind))?;
+    check_equal("status", &vm["status"], &json!(machine.phase))?;
+    check_equal("cpu", &vm["cpu"], &json!(machine.cores))?;
+    check_equal("memory", &vm["memory"], &json!(machine.memory))?;
+    check_equal("nodeName", &vm["nodeName"], &json!(machine.node))?;
     if !machine.runs() {
-        return same("metrics", &vm["metrics"], &Value::Null);
+        return check_equal("metrics", &vm["metrics"], &Value::Null);
     }
-    same("pod", &vm["pod"], &json!(machine.pod()))?;
+    check_equal("pod", &vm["pod"], &json!(machine.pod()))?;
     cpu(vm, machine)?;
     memory(vm, machine)?;
     disk(vm, machine)
@@ -199,17 +199,17 @@ fn cpu(vm: &Value, machine: &Machine) -> Result<(), String> {
     let used = figure["used"].as_u64().ok_or_else(|| format!("cpu is missing: {figure}"))?;
     let error = (used as f64 - machine.nanocores as f64).abs() / machine.nanocores as f64;
     check(error < RATE, || format!("cpu: {used} of {} nanocores", machine.nanocores))?;
-    same("cpu.allocated", &figure["allocated"], &json!(of))?;
-    same("cpu.stale", &figure["stale"], &json!(false))?;
-    same("cpuUsage", &vm["metrics"]["cpuUsage"], &json!((machine.nanocores * 100 / of).min(100)))
+    check_equal("cpu.allocated", &figure["allocated"], &json!(of))?;
+    check_equal("cpu.stale", &figure["stale"], &json!(false))?;
+    check_equal("cpuUsage", &vm["metrics"]["cpuUsage"], &json!((machine.nanocores * 100 / of).min(100)))
 }
 
 fn memory(vm: &Value, machine: &Machine) -> Result<(), String> {
     let (figure, of) = (&vm["usage"]["memory"], machine.memory_bytes());
-    same("memory.used", &figure["used"], &json!(machine.bytes))?;
-    same("memory.allocated", &figure["allocated"], &json!(of))?;
-    same("memory.stale", &figure["stale"], &json!(false))?;
-    same("memoryUsage", &vm["metrics"]["memoryUsage"], &json!((machine.bytes * 100 / of).min(100)))
+    check_equal("memory.used", &figure["used"], &json!(machine.bytes))?;
+    check_equal("memory.allocated", &figure["allocated"], &json!(of))?;
+    check_equal("memory.stale", &figure["stale"], &json!(false))?;
+    check_equal("memoryUsage", &vm["metrics"]["memoryUsage"], &json!((machine.bytes * 100 / of).min(100)))
 }
 
 fn disk(vm: &Value, machine: &Machine) -> Result<(), String> {
@@ -219,15 +219,15 @@ fn disk(vm: &Value, machine: &Machine) -> Result<(), String> {
     let figure = &vm["usage"]["disk"];
     if capacity == 0 {
         check(figure["missing"].is_object(), || format!("disk should be missing: {figure}"))?;
-        return same("diskUsage", &vm["metrics"]["diskUsage"], &json!(0));
+        return check_equal("diskUsage", &vm["metrics"]["diskUsage"], &json!(0));
     }
-    same("disk.used", &figure["used"], &json!(used))?;
-    same("disk.capacity", &figure["capacity"], &json!(capacity))?;
+    check_equal("disk.used", &figure["used"], &json!(used))?;
+    check_equal("disk.capacity", &figure["capacity"], &json!(capacity))?;
     let shared = known().any(|disk| disk.capacity > disk.size);
-    same("disk.basis", &figure["basis"], &json!(if shared { "shared-filesystem" } else { "own" }))?;
-    same("diskUsage", &vm["metrics"]["diskUsage"], &json!((used * 100 / capacity).min(100)))
+    check_equal("disk.basis", &figure["basis"], &json!(if shared { "shared-filesystem" } else { "own" }))?;
+    check_equal("diskUsage", &vm["metrics"]["diskUsage"], &json!((used * 100 / capacity).min(100)))
 }
 
-fn same(what: &str, found: &Value, wanted: &Value) -> Result<(), String> {
+fn check_equal(what: &str, found: &Value, wanted: &Value) -> Result<(), String> {
     check(found == wanted, || format!("{what} is {found}, not {wanted}"))
 }

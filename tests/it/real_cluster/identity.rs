@@ -18,7 +18,7 @@ use super::harness::{
     access::Access,
     control_plane::ControlPlane,
     program::Program,
-    shared::alone,
+    shared::run_alone,
     tls::Server,
     wait::{check, within},
 };
@@ -32,7 +32,7 @@ const ISSUER: u8 = 20;
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn claims_make_the_user_that_the_api_server_makes_of_them() {
-    alone(async {
+    run_alone(async {
         let plane = ControlPlane::start(7).await;
         plane.install_crds().await;
         let issuer = Issuer::start(&plane).await;
@@ -57,11 +57,11 @@ fn claims_make_the_user_that_the_api_server_makes_of_them() {
                 json!({"sub": 7, "email": 7}),
                 json!({"sub": "ana", "email": "ana@example.com", "groups": [{"name": "dev"}]}),
             ] {
-                nobody(&plane, &program, &issuer.token(realm, &refused)).await;
+                assert_unknown_token(&plane, &program, &issuer.token(realm, &refused)).await;
             }
             let token = issuer.token(realm, &json!({"sub": "ana", "email": "a@b"}));
             let (signed, _) = token.rsplit_once('.').unwrap();
-            nobody(&plane, &program, &format!("{signed}.{}", "A".repeat(86))).await;
+            assert_unknown_token(&plane, &program, &format!("{signed}.{}", "A".repeat(86))).await;
         }
     });
 }
@@ -155,7 +155,7 @@ fn program(plane: &ControlPlane, issuer: &Issuer, access: &Access, realm: &Realm
         format!("--proxy-username-prefix={}", prefix(realm.prefix)),
         format!("--proxy-groups-prefix={}", prefix(realm.groups_prefix)),
     ];
-    Program::with(&access.kubeconfig, realm.path, plane.dir(), &flags)
+    Program::start_with_flags(&access.kubeconfig, realm.path, plane.dir(), &flags)
 }
 
 /// The user that the API server makes of a token; `None` if it accepts none.
@@ -189,7 +189,7 @@ async fn same_user(plane: &ControlPlane, program: &Program, access: &Access, tok
     assert!(asked.iter().all(|asked| *asked == wanted), "{asked:?}, and the API server has {wanted:?}");
 }
 
-async fn nobody(plane: &ControlPlane, program: &Program, token: &str) {
+async fn assert_unknown_token(plane: &ControlPlane, program: &Program, token: &str) {
     assert_eq!(reviewed(plane, token).await, None);
     let answer = program.get_as(token, "/api/vms").await;
     assert_eq!(answer.status, 401, "{}", answer.text);

@@ -12,7 +12,7 @@ use super::harness::{
     access::Access,
     control_plane::{ControlPlane, Network},
     program::{Program, Start},
-    shared::alone,
+    shared::run_alone,
     wait::{check, within},
 };
 
@@ -52,7 +52,7 @@ fn without_ipv4_a_port_alone_is_listened_on() {
     if !is_inside("without_ipv4_a_port_alone_is_listened_on", setup) {
         return;
     }
-    alone(async {
+    run_alone(async {
         let plane = ControlPlane::start_on(Network::V6).await;
         plane.install_crds().await;
         let wukong = json!({"apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Wukong",
@@ -86,7 +86,7 @@ fn without_ipv6_a_port_alone_is_listened_on_too() {
     if !is_inside("without_ipv6_a_port_alone_is_listened_on_too", setup) {
         return;
     }
-    alone(async {
+    run_alone(async {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("config");
         // Nobody is there, which keeps no page from being served.

@@ -8,7 +8,7 @@ use super::harness::{
     kubelet::Kubelet,
     machine::{Disk, GI, Machine},
     program::Program,
-    shared::{alone, namespaces},
+    shared::{namespaces, run_alone},
     wait::{check, within},
 };
 
@@ -18,12 +18,12 @@ const PICKED_UP: Duration = Duration::from_secs(10);
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn crds_that_are_installed_later_are_picked_up() {
-    alone(async {
+    run_alone(async {
         let plane = ControlPlane::start(1).await;
         let access = Access::install(&plane, "late").await;
         let program = Program::start(&access.kubeconfig, "late", plane.dir());
         for id in ["wukongs", "virtualmachines", "virtualmachineinstances", "metrics.k8s.io"] {
-            within(PICKED_UP, async || absent(&program, id).await).await.unwrap();
+            within(PICKED_UP, async || check_absent(&program, id).await).await.unwrap();
         }
         assert_eq!(program.get("/").await.status, 200);
         assert_eq!(program.get("/readyz").await.status, 200, "every source was tried");
@@ -50,7 +50,7 @@ fn crds_that_are_installed_later_are_picked_up() {
     });
 }
 
-async fn absent(program: &Program, id: &str) -> Result<(), String> {
+async fn check_absent(program: &Program, id: &str) -> Result<(), String> {
     let source = program.source(id).await;
     check(source["state"] == "absent" && source["reason"] == "api-absent", || source.to_string())?;
     check(source["fix"].as_str().is_some_and(|fix| !fix.is_empty()), || source.to_string())

@@ -36,7 +36,7 @@ fn the_page_outlives_the_api_server_and_is_fresh_again_soon_after_it() {
         let machines: Vec<&Machine> = cluster.machines.iter().collect();
         let fresh = all_right(&program, &machines, RECOVERY).await;
         let healthy = within(RECOVERY.saturating_sub(ready.elapsed()), async || {
-            let ill = program.ill().await;
+            let ill = program.unhealthy_sources().await;
             check(ill.is_empty(), || format!("{ill:?}"))
         });
         let healthy = healthy.await;

@@ -17,7 +17,7 @@ use super::{
         audit::AuditEntry,
         control_plane::{ControlPlane, PEOPLE, person},
         program::Program,
-        shared::alone,
+        shared::run_alone,
         wait::{check, within},
     },
     reviews::RBAC,
@@ -40,7 +40,7 @@ const SOON: Duration = Duration::from_secs(60);
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn many_people_cost_few_reviews_and_outlive_the_api_server() {
-    alone(async {
+    run_alone(async {
         let cluster = PeopleCluster::start().await;
         cluster.fill(WITNESS..WITNESS + 1).await;
         cluster.all_see_their_own(WITNESS..WITNESS + 1).await;
@@ -90,7 +90,8 @@ impl PeopleCluster {
             .api
             .create(&json!({"apiVersion": RBAC, "kind": "ClusterRole", "metadata": metadata, "rules": rules}))
             .await;
-        let program = Program::with(&access.kubeconfig, "crowd", plane.dir(), &["--sign-in=token"]);
+        let program =
+            Program::start_with_flags(&access.kubeconfig, "crowd", plane.dir(), &["--sign-in=token"]);
         Self { plane, access, program, started: Instant::now() }
     }
 

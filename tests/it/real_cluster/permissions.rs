@@ -27,16 +27,16 @@ fn without_metrics_cpu_and_memory_alone_are_missing() {
         let (access, program) = cluster.program("no-metrics").await;
         settled(&program, cluster).await;
         access.revoke("metrics.k8s.io", "pods").await;
-        denied(&program, "metrics.k8s.io", "pods.metrics.k8s.io", POLLED).await;
+        wait_until_forbidden(&program, "metrics.k8s.io", "pods.metrics.k8s.io", POLLED).await;
         let vm = program.vm("prod", "web").await.unwrap();
         assert_eq!(vm["metrics"], Value::Null);
         for figure in ["cpu", "memory"] {
-            says(&vm["usage"][figure]["missing"], "pods.metrics.k8s.io");
+            assert_names_permission(&vm["usage"][figure]["missing"], "pods.metrics.k8s.io");
             assert!(vm["usage"][figure]["missing"]["last"]["used"].is_u64(), "the last value stays: {vm}");
         }
         assert_eq!(vm["usage"]["disk"]["used"], cluster.machine("prod", "web").disks[0].used);
         access.restore().await;
-        recovered(&program, cluster, POLLED).await;
+        wait_until_recovered(&program, cluster, POLLED).await;
     });
 }
 
@@ -47,13 +47,13 @@ fn without_nodes_proxy_disk_alone_is_missing() {
         let (access, program) = cluster.program("no-proxy").await;
         settled(&program, cluster).await;
         access.revoke("", "nodes/proxy").await;
-        denied(&program, "kubelet", "nodes/proxy", POLLED).await;
+        wait_until_forbidden(&program, "kubelet", "nodes/proxy", POLLED).await;
         let vm = program.vm("prod", "web").await.unwrap();
-        says(&vm["usage"]["disk"]["missing"], "nodes/proxy");
+        assert_names_permission(&vm["usage"]["disk"]["missing"], "nodes/proxy");
         assert_eq!(vm["metrics"]["diskUsage"], 0);
         assert_eq!(vm["usage"]["memory"]["used"], cluster.machine("prod", "web").bytes);
         access.restore().await;
-        recovered(&program, cluster, POLLED).await;
+        wait_until_recovered(&program, cluster, POLLED).await;
     });
 }
 
@@ -72,10 +72,16 @@ fn without_kubevirt_the_wukongs_keep_their_figures() {
         let (access, program) = started_without(cluster, "no-kubevirt", "kubevirt.io", "*").await;
         let all: Vec<&Machine> = cluster.machines.iter().filter(needs_no_kubevirt).collect();
         all_right(&program, &all, FIRST_FIGURES).await.unwrap();
-        denied(&program, "virtualmachines", "virtualmachines.kubevirt.io", POLLED).await;
-        denied(&program, "virtualmachineinstances", "virtualmachineinstances.kubevirt.io", POLLED).await;
+        wait_until_forbidden(&program, "virtualmachines", "virtualmachines.kubevirt.io", POLLED).await;
+        wait_until_forbidden(
+            &program,
+            "virtualmachineinstances",
+            "virtualmachineinstances.kubevirt.io",
+            POLLED,
+        )
+        .await;
         access.restore().await;
-        recovered(&program, cluster, WATCHED).await;
+        wait_until_recovered(&program, cluster, WATCHED).await;
     });
 }
 
@@ -89,7 +95,7 @@ fn needs_no_kubevirt(machine: &&Machine) -> bool {
 fn without_pods_nobody_gets_anothers_figures() {
     on_the_cluster(async |cluster| {
         let (access, program) = started_without(cluster, "no-pods", "", "pods").await;
-        denied(&program, "pods", "pods", FIRST_FIGURES).await;
+        wait_until_forbidden(&program, "pods", "pods", FIRST_FIGURES).await;
         // PodMetrics carry the label that tells whose pod it is, and claims are known by reference.
         let web = cluster.machine("prod", "web");
         all_right(&program, &[web, cluster.machine("prod", "hot")], FIRST_FIGURES).await.unwrap();
@@ -97,7 +103,7 @@ fn without_pods_nobody_gets_anothers_figures() {
             no_more_than_its_own(&vm, cluster);
         }
         access.restore().await;
-        recovered(&program, cluster, WATCHED).await;
+        wait_until_recovered(&program, cluster, WATCHED).await;
     });
 }
 
@@ -112,7 +118,7 @@ fn no_more_than_its_own(vm: &Value, cluster: &Cluster) {
 }
 
 /// Waits until a source says that it is forbidden, and by which permission.
-async fn denied(program: &Program, id: &str, permission: &str, limit: Duration) {
+async fn wait_until_forbidden(program: &Program, id: &str, permission: &str, limit: Duration) {
     let forbidden = within(limit, async || {
         let source = program.source(id).await;
         check(source["state"] == "forbidden" && source["reason"] == "forbidden", || source.to_string())?;
@@ -124,19 +130,19 @@ async fn denied(program: &Program, id: &str, permission: &str, limit: Duration) 
     forbidden.await.unwrap();
 }
 
-fn says(missing: &Value, permission: &str) {
+fn assert_names_permission(missing: &Value, permission: &str) {
     assert_eq!(missing["reason"], "forbidden", "{missing}");
     assert!(text(&missing["detail"]).contains(permission), "{permission} is not named: {missing}");
     assert!(!text(&missing["fix"]).is_empty(), "{missing}");
 }
 
 /// Waits until every figure is right again and every source healthy.
-async fn recovered(program: &Program, cluster: &Cluster, limit: Duration) {
+async fn wait_until_recovered(program: &Program, cluster: &Cluster, limit: Duration) {
     let machines: Vec<&Machine> = cluster.machines.iter().collect();
     all_right(program, &machines, limit).await.unwrap();
     // No figure needs some of the sources, so that these may be a moment later.
     let well = within(limit, async || {
-        let ill = program.ill().await;
+        let ill = program.unhealthy_sources().await;
         check(ill.is_empty(), || format!("{ill:?}"))
     });
     well.await.unwrap();

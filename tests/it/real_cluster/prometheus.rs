@@ -12,7 +12,7 @@ use super::{
         machine::{Disk, GI, Machine},
         program::Program,
         prometheus::Prometheus,
-        shared::{alone, namespaces},
+        shared::{namespaces, run_alone},
         storage::{Storage, on_the_storage_cluster},
         wait::{check, within},
     },
@@ -100,7 +100,7 @@ fn a_prometheus_that_refuses_is_forbidden_and_costs_its_own_figures() {
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn without_a_metrics_api_cpu_and_memory_come_from_prometheus() {
-    alone(async {
+    run_alone(async {
         let plane = ControlPlane::start(4).await;
         plane.install_crds().await;
         let machine = Machine {
@@ -116,7 +116,7 @@ fn without_a_metrics_api_cpu_and_memory_come_from_prometheus() {
         machine.install(&plane.api, &kubelets).await;
         let prometheus = Prometheus::start(&plane, &[11]).await;
         let access = Access::of_tier(&plane, "no-metrics-api", "cluster", &[]).await;
-        let program = Program::with(
+        let program = Program::start_with_flags(
             &access.kubeconfig,
             "no-metrics-api",
             plane.dir(),

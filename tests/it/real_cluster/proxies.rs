@@ -18,7 +18,7 @@ const HTTP: u8 = 60;
 const SOCKS: u8 = 61;
 
 /// Waits until the API server is asked with success.
-async fn well(program: &Program) {
+async fn wait_until_healthy(program: &Program) {
     let well = within(FIRST, async || {
         let source = program.source("wukongs").await;
         check(source["state"] == "healthy", || source.to_string())?;
@@ -47,7 +47,7 @@ fn the_environments_proxy_leads_to_the_api_server_and_never_to_a_kubelet() {
         let mut proxy = Proxy::http(&cluster.plane, HTTP).await;
         let by_proxy = [("HTTPS_PROXY", proxy.url()), ("NO_PROXY", ".corp,10.91.0.0/16".to_owned())];
         let program = start(&access, "proxied", &by_proxy).run(cluster.plane.dir());
-        well(&program).await;
+        wait_until_healthy(&program).await;
         let direct = within(FIRST, async || {
             let source = program.source("kubelet").await;
             check(source["state"] == "healthy", || source.to_string())
@@ -68,13 +68,13 @@ fn the_environments_proxy_leads_to_the_api_server_and_never_to_a_kubelet() {
         // Where it is not to be used, it is not missed.
         proxy.stop();
         let around = [("HTTPS_PROXY", proxy.url()), ("NO_PROXY", ".corp,10.90.0.0/16".to_owned())];
-        well(&start(&access, "around-the-proxy", &around).run(cluster.plane.dir())).await;
-        gone(&program).await;
+        wait_until_healthy(&start(&access, "around-the-proxy", &around).run(cluster.plane.dir())).await;
+        wait_until_proxy_is_unreachable(&program).await;
     });
 }
 
 /// The program says what is wrong: its proxy is no more.
-async fn gone(program: &Program) {
+async fn wait_until_proxy_is_unreachable(program: &Program) {
     let result = within(FIRST, async || {
         let source = program.source("metrics.k8s.io").await;
         let error = "the proxy to the API server cannot be reached";
@@ -99,11 +99,11 @@ fn the_kubeconfigs_proxy_leads_to_the_api_server_and_is_waited_for() {
             ..start(&access, "socks", &[])
         };
         let program = program.run(cluster.plane.dir());
-        well(&program).await;
+        wait_until_healthy(&program).await;
         proxy.stop();
-        gone(&program).await;
+        wait_until_proxy_is_unreachable(&program).await;
         let proxy = Proxy::socks(&cluster.plane, SOCKS).await;
-        well(&program).await;
+        wait_until_healthy(&program).await;
         let log = proxy.log();
         assert!(log.contains("10.90.0.1:6443"), "{log}");
     });

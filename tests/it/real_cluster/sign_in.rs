@@ -26,7 +26,8 @@ const SETTLED: Duration = Duration::from_secs(30);
 /// A program at which people sign in, with the permissions of a tier.
 async fn program(cluster: &Cluster, test: &str) -> (Access, Program) {
     let access = Access::install(&cluster.plane, test).await;
-    let program = Program::with(&access.kubeconfig, test, cluster.plane.dir(), &["--sign-in=token"]);
+    let program =
+        Program::start_with_flags(&access.kubeconfig, test, cluster.plane.dir(), &["--sign-in=token"]);
     (access, program)
 }
 
@@ -65,7 +66,7 @@ async fn namespaces(program: &Program, token: &str) -> Result<BTreeSet<String>, 
     Ok(vms.as_array().into_iter().flatten().map(of).collect())
 }
 
-async fn shows(program: &Program, token: &str, want: &[&str]) {
+async fn wait_until_namespaces_are(program: &Program, token: &str, want: &[&str]) {
     let want: BTreeSet<String> = want.iter().map(|name| (*name).to_owned()).collect();
     let look = async || {
         let got = namespaces(program, token).await?;
@@ -104,17 +105,17 @@ fn a_token_shows_the_namespaces_that_kubernetes_lets_it_list() {
         let group = token(api, "sign-in-group").await;
         let none = token(api, "sign-in-none").await;
         bind(api, "sign-in-own", &service_account("sign-in-own")).await;
-        shows(&program, &own, &["prod"]).await;
-        shows(&program, &none, &[]).await;
+        wait_until_namespaces_are(&program, &own, &["prod"]).await;
+        wait_until_namespaces_are(&program, &none, &[]).await;
         assert_eq!(program.get_as(&none, "/api/vms/solo").await.status, 404);
         // Everybody of a group: every service account of the namespace.
         let of_namespace = json!({"kind": "Group", "name": "system:serviceaccounts:prod", "apiGroup": "rbac.authorization.k8s.io"});
-        shows(&program, &group, &[]).await;
+        wait_until_namespaces_are(&program, &group, &[]).await;
         bind(api, "sign-in-group", &of_namespace).await;
-        shows(&program, &group, &["prod"]).await;
+        wait_until_namespaces_are(&program, &group, &["prod"]).await;
         // Other tests have service accounts of this namespace too.
         api.delete(&format!("{BINDINGS}/sign-in-group")).await;
-        shows(&program, &group, &[]).await;
+        wait_until_namespaces_are(&program, &group, &[]).await;
         let admin = namespaces(&program, cluster.plane.admin_token()).await.unwrap();
         assert!(admin.len() > 1 && admin.contains("staging"), "{admin:?}");
         for path in [
@@ -152,7 +153,7 @@ fn a_binding_that_is_deleted_ends_in_mid_stream_within_two_seconds() {
         let (_access, program) = program(cluster, "revoked").await;
         let token = token(api, "revoked").await;
         bind(api, "revoked", &service_account("revoked")).await;
-        shows(&program, &token, &["prod"]).await;
+        wait_until_namespaces_are(&program, &token, &["prod"]).await;
         let mut stream = program.follow_as(&token, "/api/events").await;
         let mut text = String::new();
         while !text.contains("solo") {
@@ -179,13 +180,17 @@ fn without_the_right_to_watch_bindings_a_right_ends_within_a_minute() {
         let api = &cluster.plane.api;
         let access = Access::install(&cluster.plane, "unhinted").await;
         access.revoke("rbac.authorization.k8s.io", "*").await;
-        let program =
-            Program::with(&access.kubeconfig, "unhinted", cluster.plane.dir(), &["--sign-in=token"]);
+        let program = Program::start_with_flags(
+            &access.kubeconfig,
+            "unhinted",
+            cluster.plane.dir(),
+            &["--sign-in=token"],
+        );
         let (kept, gone) = (token(api, "kept").await, token(api, "gone").await);
         bind(api, "kept", &service_account("kept")).await;
         bind(api, "gone", &service_account("gone")).await;
-        shows(&program, &kept, &["prod"]).await;
-        shows(&program, &gone, &["prod"]).await;
+        wait_until_namespaces_are(&program, &kept, &["prod"]).await;
+        wait_until_namespaces_are(&program, &gone, &["prod"]).await;
         api.delete(&format!("{BINDINGS}/gone")).await;
         let took = time_until(&program, &gone, |shown| shown == &Ok(BTreeSet::new())).await;
         assert!(took <= Duration::from_secs(62), "{took:?}");

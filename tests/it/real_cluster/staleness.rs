@@ -16,7 +16,7 @@ use super::{
         machine::Machine,
         metrics_stub::MetricsStub,
         program::Program,
-        shared::{alone, namespaces, on_the_cluster},
+        shared::{namespaces, on_the_cluster, run_alone},
         wait::{check, within},
     },
 };
@@ -30,7 +30,7 @@ const SLACK: Duration = Duration::from_secs(5);
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn a_figure_that_is_not_measured_any_more_is_stale_then_missing() {
-    alone(async {
+    run_alone(async {
         let plane = ControlPlane::start(2).await;
         plane.install_crds().await;
         let stub = MetricsStub::start(&plane).await;
@@ -39,12 +39,13 @@ fn a_figure_that_is_not_measured_any_more_is_stale_then_missing() {
         let access = Access::install(&plane, "staleness").await;
         let program = Program::start(&access.kubeconfig, "staleness", plane.dir());
         for name in ["stuck", "lively"] {
-            within(Duration::from_secs(20), async || fresh(&program, name).await).await.unwrap();
+            within(Duration::from_secs(20), async || check_fresh(&program, name).await).await.unwrap();
         }
         stub.freeze(&machines[0].pod());
-        ages(&program, "stuck", "expired", async || fresh(&program, "lively").await).await;
+        assert_figure_ages(&program, "stuck", "expired", async || check_fresh(&program, "lively").await)
+            .await;
         drop(stub);
-        ages(&program, "lively", "", async || Ok(())).await;
+        assert_figure_ages(&program, "lively", "", async || Ok(())).await;
     });
 }
 
@@ -63,7 +64,12 @@ async fn install(plane: &ControlPlane, machines: &[Machine], stub: &MetricsStub)
 }
 
 /// Follows a figure from its last measurement on: fresh for 3 intervals at most, stale, then missing after 20.
-async fn ages(program: &Program, name: &str, reason: &str, meanwhile: impl AsyncFn() -> Result<(), String>) {
+async fn assert_figure_ages(
+    program: &Program,
+    name: &str,
+    reason: &str,
+    meanwhile: impl AsyncFn() -> Result<(), String>,
+) {
     let start = Instant::now();
     within(STALE + SLACK, async || check(state(program, name).await == "stale", || "not stale".to_owned()))
         .await
@@ -97,7 +103,7 @@ async fn state(program: &Program, name: &str) -> String {
     }
 }
 
-async fn fresh(program: &Program, name: &str) -> Result<(), String> {
+async fn check_fresh(program: &Program, name: &str) -> Result<(), String> {
     let state = state(program, name).await;
     check(state == "fresh", || format!("{name} is {state}"))
 }

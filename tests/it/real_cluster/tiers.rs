@@ -39,7 +39,7 @@ fn the_namespaced_tier_shows_its_namespace_and_asks_for_no_other() {
         let kubelet = program.source("kubelet").await;
         assert_eq!(kubelet["state"], "forbidden", "{kubelet}");
         assert!(kubelet["fix"].as_str().is_some_and(|fix| fix.contains("deploy/nodes-")), "{kubelet}");
-        steady(storage, &access).await;
+        assert_only_reads(storage, &access).await;
         for request in storage.plane.audit().of(&access.user()) {
             let inside = request.uri.contains("/namespaces/prod/");
             assert!(inside || belongs_to_no_namespace(&request.uri), "{request:?}");
@@ -73,7 +73,7 @@ fn the_cluster_tier_shows_every_vm_and_reaches_no_node() {
         })
         .await
         .unwrap();
-        steady(storage, &access).await;
+        assert_only_reads(storage, &access).await;
     });
 }
 
@@ -86,13 +86,13 @@ fn the_tiers_with_nodes_show_every_disk_that_a_kubelet_knows() {
             within(FIRST_FIGURES, async || {
                 let four = program.vm("prod", "four").await?;
                 known(&four, "four-image", source, "own", 7 * GI + 12_345, 20 * GI)?;
-                let ill = program.ill().await;
+                let ill = program.unhealthy_sources().await;
                 check(ill.iter().all(|source| source["id"] == "guest-agent"), || format!("{tier}: {ill:?}"))?;
                 all_measured(&program, storage).await
             })
             .await
             .unwrap();
-            steady(storage, &access).await;
+            assert_only_reads(storage, &access).await;
         }
     });
 }
@@ -107,7 +107,7 @@ async fn all_measured(program: &Program, storage: &Storage) -> Result<(), String
 
 /// From its start on it only read; and once it has settled it asks for nothing that is refused, but for one probe in each
 /// back-off.
-async fn steady(storage: &Storage, access: &Access) {
+async fn assert_only_reads(storage: &Storage, access: &Access) {
     let audit = storage.plane.audit();
     let before = audit.of(&access.user()).len();
     tokio::time::sleep(STEADY).await;

@@ -24,7 +24,7 @@ use super::harness::{
     machine::{Disk, GI, Machine},
     pki::Authority,
     program::{Program, Start},
-    shared::{alone, namespaces},
+    shared::{namespaces, run_alone},
     virt_handler::{AnswerMode, HandlerPod, VirtHandler},
     wait::{check, within},
 };
@@ -55,7 +55,7 @@ fn figures_of_every_version_of_kubevirt_are_right() {
         ("node-1-6", "vm-1-6", V1_6),
         ("node-new", "vm-newest", NEWEST),
     ];
-    alone(async {
+    run_alone(async {
         let cluster = KubevirtCluster::start(8, &VERSIONS.map(|(node, vm, _)| (vm, node))).await;
         let guests: Vec<Guest> =
             (1..).zip(VERSIONS).map(|(n, (node, vm, _))| guest(vm, node, n).migrating()).collect();
@@ -87,7 +87,7 @@ fn figures_of_every_version_of_kubevirt_are_right() {
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn counters_that_start_over_make_no_spike() {
-    alone(async {
+    run_alone(async {
         let vms = [("mover", "node-a"), ("reset", "node-a"), ("stayer", "node-b")];
         let cluster = KubevirtCluster::start(9, &vms).await;
         let mut mover = guest("mover", "node-a", 5);
@@ -152,7 +152,7 @@ fn a_hostile_virt_handler_costs_only_its_own_vms() {
         ("stranger", "unreachable"),
         ("pretended", "unreachable"),
     ];
-    alone(async {
+    run_alone(async {
         let mut vms: Vec<_> = HANDLERS.map(|(vm, node, _)| (vm, node)).into();
         vms.push(("pretended", "node-pretended"));
         let cluster = KubevirtCluster::start(10, &vms).await;

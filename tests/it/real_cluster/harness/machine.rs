@@ -246,13 +246,15 @@ impl Machine {
 
     /// Its pods, as the instance `uid`; empty where there is none.
     async fn start(&self, uid: &str, api: &Api, kubelets: &BTreeMap<&'static str, Kubelet>) {
-        let pod = api.create(&on(&kubelets[self.node], self.pod_object("x7k2p", self.node, uid))).await;
+        let pod = api
+            .create(&with_host_address(&kubelets[self.node], self.pod_object("x7k2p", self.node, uid)))
+            .await;
         let mut active = json!({});
         active[text(&pod["metadata"]["uid"])] = json!(self.node);
         kubelets[self.node].set(self.load(&pod, self.nanocores, self.bytes));
         if !self.target.is_empty() {
             let target = self.pod_object("b9999", self.target, uid);
-            let target = api.create(&on(&kubelets[self.target], target)).await;
+            let target = api.create(&with_host_address(&kubelets[self.target], target)).await;
             active[text(&target["metadata"]["uid"])] = json!(self.target);
             // The guest has not arrived yet: the pod uses almost nothing.
             kubelets[self.target].set(self.load(&target, 11_000_000, 48 * MI));
@@ -437,7 +439,7 @@ impl Machine {
 }
 
 /// With the address of its node, as the kubelet reports it of every pod that it has started.
-fn on(kubelet: &Kubelet, mut pod: Value) -> Value {
+fn with_host_address(kubelet: &Kubelet, mut pod: Value) -> Value {
     pod["status"]["hostIP"] = json!(kubelet.address());
     pod["status"]["hostIPs"] = json!([{"ip": kubelet.address()}]);
     pod

@@ -109,11 +109,11 @@ impl Start {
 impl Program {
     /// Starts it and waits for the address that it prints. Its log is `NAME.log` in `dir`.
     pub fn start(kubeconfig: &Path, name: &str, dir: &Path) -> Self {
-        Self::with::<&str>(kubeconfig, name, dir, &[])
+        Self::start_with_flags::<&str>(kubeconfig, name, dir, &[])
     }
 
     /// The same with further flags.
-    pub fn with<F: AsRef<OsStr>>(kubeconfig: &Path, name: &str, dir: &Path, flags: &[F]) -> Self {
+    pub fn start_with_flags<F: AsRef<OsStr>>(kubeconfig: &Path, name: &str, dir: &Path, flags: &[F]) -> Self {
         let start = Start {
             name: name.to_owned(),
             kubeconfig: Some(kubeconfig.to_owned()),
@@ -165,7 +165,7 @@ impl Program {
     }
 
     /// Sources that are configured and not healthy.
-    pub async fn ill(&self) -> Vec<Value> {
+    pub async fn unhealthy_sources(&self) -> Vec<Value> {
         let sources = self.get("/api/sources").await.json();
         let sources = sources.as_array().expect("a list of sources").iter();
         // Only the tests of virt_handlers.rs install a KubeVirt object; without one there is no virt-handler to ask.

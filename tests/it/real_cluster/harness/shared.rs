@@ -44,7 +44,7 @@ pub fn on_the_cluster(test: impl AsyncFnOnce(&Cluster)) {
 }
 
 /// Runs a test that has its own control plane.
-pub fn alone(test: impl Future<Output = ()>) {
+pub fn run_alone(test: impl Future<Output = ()>) {
     runtime().block_on(test);
 }
 

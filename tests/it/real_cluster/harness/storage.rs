@@ -69,12 +69,12 @@ impl Storage {
             machine.install(&plane.api, &kubelets).await;
             metrics.add(machine.namespace, machine.pod());
         }
-        tell(&agents);
+        set_agent_answers(&agents);
         plane.served("/apis/metrics.k8s.io/v1beta1/pods", Duration::from_secs(30)).await;
         plane.served("/apis/subresources.kubevirt.io/v1", Duration::from_secs(30)).await;
         let prometheus = Prometheus::start(&plane, &NODES.map(|(_, last)| last)).await;
         let ceph = Ceph::start(&plane);
-        fill(&ceph);
+        fill_pool(&ceph);
         Self { plane, machines, kubelets, agents, prometheus, ceph, metrics }
     }
 
@@ -87,7 +87,7 @@ impl Storage {
         if !flags.iter().any(|flag| flag.to_string_lossy().starts_with("--kubelet-access")) {
             flags.push(kubelets.as_ref());
         }
-        let program = Program::with(&access.kubeconfig, test, self.plane.dir(), &flags);
+        let program = Program::start_with_flags(&access.kubeconfig, test, self.plane.dir(), &flags);
         (access, program)
     }
 
@@ -184,7 +184,7 @@ fn machines() -> Vec<Machine> {
 }
 
 /// Sets the answers of the guests. The agent of `nobody` does not answer, although the instance says that it is connected.
-fn tell(agents: &Agents) {
+fn set_agent_answers(agents: &Agents) {
     let filesystem = |serial, used, total| GuestFilesystem { mount_point: "/", used, total, serial };
     agents.set("prod", "four", vec![filesystem("FOURGUEST", 3 * GI + 777, 9 * GI)]);
     agents.set("prod", "three", vec![filesystem("THREE", 4 * GI + 1, 9 * GI)]);
@@ -199,7 +199,7 @@ fn tell(agents: &Agents) {
     agents.set("prod", "plugged", vec![filesystem("0QEMU_QEMU_HARDDISK_data-1", 3 * GI, 9 * GI)]);
 }
 
-fn fill(ceph: &Ceph) {
+fn fill_pool(ceph: &Ceph) {
     ceph.image("plain", true);
     ceph.image("by-hand", true);
     ceph.image("slow", false);

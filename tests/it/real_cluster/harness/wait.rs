@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Time between two looks.
-const LOOK: Duration = Duration::from_millis(200);
+/// Time between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Returns the first value that `look` gives within `limit`, or its last error.
 pub async fn within<T>(
@@ -15,7 +15,7 @@ pub async fn within<T>(
         match look().await {
             Ok(value) => return Ok(value),
             Err(why) if start.elapsed() > limit => return Err(format!("not within {limit:?}: {why}")),
-            Err(_) => tokio::time::sleep(LOOK).await,
+            Err(_) => tokio::time::sleep(CHECK_INTERVAL).await,
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn usage(vm: &Value, guest: &Guest, template: &str) -> Result<(), String> {
     let usage = &vm["usage"];
     let has = |part: &str| part != "/contention/percent" || template != V1_0;
     for (part, wanted) in wanted(guest).into_iter().filter(|(part, _)| has(part)) {
-        near(usage.pointer(part).unwrap_or(&Value::Null), wanted)
+        check_near(usage.pointer(part).unwrap_or(&Value::Null), wanted)
             .map_err(|why| format!("{}{part}: {why}; {usage}", guest.name))?;
     }
     let (total, usable) = (guest.figure("available") as u64 * 1024, guest.figure("usable") as u64 * 1024);
@@ -56,7 +56,7 @@ pub fn usage(vm: &Value, guest: &Guest, template: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn near(found: &Value, wanted: f64) -> Result<(), String> {
+fn check_near(found: &Value, wanted: f64) -> Result<(), String> {
     let is_near = found.as_f64().is_some_and(|found| (found - wanted).abs() <= RATE * wanted);
     check(is_near, || format!("{found}, not {wanted}"))
 }
@@ -114,7 +114,8 @@ fn rates(list: &Value, name: &str, figures: &[Figure], pairs: &[(&str, &str)]) -
     let found = list.as_array().into_iter().flatten().find(|device| device["name"] == name);
     let found = found.ok_or_else(|| format!("no {name} in {list}"))?;
     for (field, figure) in pairs {
-        near(&found[field], Guest::sum([figures], figure)).map_err(|why| format!("{name}.{field}: {why}"))?;
+        check_near(&found[field], Guest::sum([figures], figure))
+            .map_err(|why| format!("{name}.{field}: {why}"))?;
     }
     Ok(())
 }
