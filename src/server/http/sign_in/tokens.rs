@@ -19,21 +19,21 @@ use collector::access::TokenError;
 use wukong_core::access::UserInfo;
 
 /// How long an answer is valid: that a token is good, and that it is not.
-const GOOD: Duration = Duration::from_secs(55);
-const BAD: Duration = Duration::from_secs(10);
+const GOOD_VALID_FOR: Duration = Duration::from_secs(55);
+const BAD_VALID_FOR: Duration = Duration::from_secs(10);
 /// How long a token that was good stays good while the API server does not answer.
 const GOOD_UNANSWERED: Duration = Duration::from_secs(300);
 /// Pause after a review that was not answered.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Reviews at once of tokens that were good, and of all others. Each place is taken for a while, so that these are 128
+/// Reviews at once of tokens that were good, and of all others. Each permit is held for a while, so that these are 128
 /// and 32 a second. Many addresses with unknown tokens delay nobody who is signed in.
 const GOOD_AT_ONCE: usize = 32;
 const UNKNOWN_AT_ONCE: usize = 8;
-const PLACE_TAKEN_FOR: Duration = Duration::from_millis(250);
-/// Longest wait for a place.
-const WAITS: Duration = Duration::from_secs(10);
+const PERMIT_HELD_FOR: Duration = Duration::from_millis(250);
+/// Longest wait for a permit.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Most tokens that are remembered.
-const MOST: u64 = 10_000;
+const MOST_TOKENS: u64 = 10_000;
 /// Tokens of one peer in a minute that nobody knows yet. Junk costs the API server no more than this.
 const UNKNOWN_A_MINUTE: NonZero<u32> = NonZero::new(30).unwrap();
 
@@ -53,8 +53,8 @@ pub struct Tokens {
     reviews: Arc<dyn Reviews>,
     known: Cache<[u8; 32], Arc<Entry>>,
     unknown: DefaultKeyedRateLimiter<Option<Client>>,
-    good_places: Arc<PeerSemaphore>,
-    unknown_places: Arc<PeerSemaphore>,
+    good_permits: Arc<PeerSemaphore>,
+    unknown_permits: Arc<PeerSemaphore>,
 }
 
 #[derive(Default)]
@@ -84,7 +84,7 @@ struct LastReview {
 impl State {
     /// Returns what is known without another review; `None` if it must be reviewed.
     fn identity(&self) -> Option<Identity> {
-        if let Some(identity) = self.stands(GOOD) {
+        if let Some(identity) = self.stands(GOOD_VALID_FOR) {
             return Some(identity);
         }
         let waits = self.failed?.elapsed() < RETRY_AFTER;
@@ -112,7 +112,7 @@ impl State {
 
 impl LastReview {
     fn stands(&self, good: Duration) -> bool {
-        self.at.elapsed() < if self.user.is_some() { good } else { BAD }
+        self.at.elapsed() < if self.user.is_some() { good } else { BAD_VALID_FOR }
     }
 
     fn identity(&self) -> Identity {
@@ -124,10 +124,10 @@ impl Tokens {
     pub fn new(reviews: Arc<dyn Reviews>) -> Self {
         Self {
             reviews,
-            known: Cache::builder().max_capacity(MOST).time_to_idle(2 * GOOD_UNANSWERED).build(),
+            known: Cache::builder().max_capacity(MOST_TOKENS).time_to_idle(2 * GOOD_UNANSWERED).build(),
             unknown: RateLimiter::keyed(Quota::per_minute(UNKNOWN_A_MINUTE)),
-            good_places: PeerSemaphore::new("token reviews", GOOD_AT_ONCE),
-            unknown_places: PeerSemaphore::new("reviews of unknown tokens", UNKNOWN_AT_ONCE),
+            good_permits: PeerSemaphore::new("token reviews", GOOD_AT_ONCE),
+            unknown_permits: PeerSemaphore::new("reviews of unknown tokens", UNKNOWN_AT_ONCE),
         }
     }
 
@@ -152,13 +152,13 @@ impl Tokens {
         // While the API server does not answer, nobody waits for it whose token was good a moment ago.
         if let Some(identity) = { entry.state.lock().late() } {
             if let Ok(turn) = entry.turn.clone().try_lock_owned()
-                && let Ok(place) = self.good_places.try_acquire(peer)
+                && let Ok(permit) = self.good_permits.try_acquire(peer)
             {
                 let answer = self.reviews.review_token(token.to_owned());
                 let entry = entry.clone();
                 tokio::spawn(async move {
                     entry.store_answer(answer.await);
-                    drop((turn, place));
+                    drop((turn, permit));
                 });
             }
             return identity;
@@ -167,13 +167,13 @@ impl Tokens {
         if let Some(identity) = known() {
             return identity;
         }
-        let places = if is_unknown { &self.unknown_places } else { &self.good_places };
-        let Some(place) = places.acquire_within(WAITS, peer).await else { return Identity::TooMany };
-        let free_at = Instant::now() + PLACE_TAKEN_FOR;
+        let permits = if is_unknown { &self.unknown_permits } else { &self.good_permits };
+        let Some(permit) = permits.acquire_within(LONGEST_WAIT, peer).await else { return Identity::TooMany };
+        let free_at = Instant::now() + PERMIT_HELD_FOR;
         entry.store_answer(self.reviews.review_token(token.to_owned()).await);
         tokio::spawn(async move {
             sleep_until(free_at).await;
-            drop(place);
+            drop(permit);
         });
         known().unwrap_or(Identity::Rejected)
     }

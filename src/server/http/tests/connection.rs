@@ -291,7 +291,7 @@ async fn one_address_gets_half_of_the_connections() {
     assert_eq!(server.ask_from(FIRST_CLIENT, "/api/vms").await, "HTTP/1.1 503");
     assert_eq!(server.ask_from(SECOND_CLIENT, "/api/vms").await, "HTTP/1.1 200");
     idle.pop();
-    eventually("the place is free again", async || {
+    eventually("the slot is free again", async || {
         server.ask_from(FIRST_CLIENT, "/api/vms").await == "HTTP/1.1 200"
     })
     .await;
@@ -365,7 +365,7 @@ async fn an_answer_that_is_read_too_slowly_ends_and_a_fast_reader_continues() {
     assert_eq!(
         server.ask_from(FIRST_CLIENT, "/api/stats").await,
         "HTTP/1.1 503",
-        "the slow reader has the place"
+        "the slow reader has the slot"
     );
     eventually("a reader of 300 bytes a second is cut off", async || {
         server.ask_from(FIRST_CLIENT, "/api/stats").await == "HTTP/1.1 200"
