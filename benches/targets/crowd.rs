@@ -36,16 +36,16 @@ fn memory(table: &mut Table, server: &Program) {
     queries.iter().for_each(|query| clients.join(server.address, query));
     // Each view remembers its last eight changes, of which there is one every two seconds.
     clients.read_for(25 * SECOND);
-    let before = usual(server, &mut clients);
+    let before = resident_memory(server, &mut clients);
     (queries.len()..CLIENTS).for_each(|n| clients.join(server.address, &queries[n % queries.len()]));
-    let more = usual(server, &mut clients) - before;
+    let more = resident_memory(server, &mut clients) - before;
     let each = more * 1e6 / 1024.0 / (CLIENTS - queries.len()) as f64;
     table.row("1,000 clients on 20 views: memory each", each, Must::BeAtMost, 16.0, "KiB");
 }
 
 /// Returns the resident memory in MB: the median of many samples, since each collection uses some for a
 /// moment.
-fn usual(server: &Program, clients: &mut EventClients) -> f64 {
+fn resident_memory(server: &Program, clients: &mut EventClients) -> f64 {
     let look = |_| {
         clients.read_for(SECOND / 5);
         server.rss()

@@ -15,7 +15,7 @@ const NODES: u32 = 500;
 const NAMESPACES: usize = 1_000;
 const PEOPLE: usize = 500;
 /// Namespaces of each person. Each allow is renewed after 40 s, so that many take most of the 150 reviews in a second.
-const OWN: usize = 10;
+const NAMESPACES_EACH: usize = 10;
 /// Page views between two readings of the CPU time, which has a resolution of 10 ms. Each is of another person.
 const VIEWS: usize = 50;
 const ROUNDS: usize = 5;
@@ -90,7 +90,7 @@ fn options() -> Options {
             name: format!("person-{id}@example.com"),
             groups: Vec::new(),
             token: token(id),
-            namespaces: own(id).map(namespace).collect(),
+            namespaces: own_namespaces(id).map(namespace).collect(),
         })
         .collect();
     Options { scenario: Some(scenario), clock, ..Options::default() }
@@ -105,8 +105,8 @@ fn token(id: usize) -> String {
 }
 
 /// The namespaces of a person.
-fn own(id: usize) -> impl Iterator<Item = usize> {
-    (0..OWN).map(move |at| (id * 7 + at * (NAMESPACES / OWN)) % NAMESPACES)
+fn own_namespaces(id: usize) -> impl Iterator<Item = usize> {
+    (0..NAMESPACES_EACH).map(move |at| (id * 7 + at * (NAMESPACES / NAMESPACES_EACH)) % NAMESPACES)
 }
 
 /// A session in a browser.
@@ -140,9 +140,9 @@ impl Person {
 
     /// Waits until they see the VMs of their namespaces, and checks that they see no others.
     fn sees_their_own(&self, server: &Program, until: Instant) {
-        let want = OWN * VMS as usize / NAMESPACES;
+        let want = NAMESPACES_EACH * VMS as usize / NAMESPACES;
         let list = self.list(server, until, |list| list.len() == want);
-        let names: Vec<String> = own(self.id).map(namespace).collect();
+        let names: Vec<String> = own_namespaces(self.id).map(namespace).collect();
         let foreign = list.iter().find(|vm| !names.iter().any(|name| vm["namespace"] == **name));
         assert!(foreign.is_none(), "person {} sees {foreign:?}", self.id);
     }

@@ -23,7 +23,7 @@ const VIEWERS: usize = 500;
 const NAMESPACES: usize = 1_000;
 /// Namespaces of each viewer. Each allow is renewed after 40 s, so this many take 125 of the 150 reviews in a second;
 /// with 20, renewals leave no review for a viewer's other namespaces.
-const OWN: usize = 10;
+const NAMESPACES_EACH: usize = 10;
 /// Milliseconds until the API server answers a review.
 const ANSWERED_AFTER: Millis = 20;
 /// Milliseconds between two looks at what to ask.
@@ -32,7 +32,7 @@ const STEP: Millis = 10;
 const ARRIVAL: Millis = 180_000;
 const STAY: Millis = 300_000;
 /// Milliseconds between two looks of a viewer, as an open page does.
-const LOOK: Millis = 5_000;
+const VIEW_INTERVAL: Millis = 5_000;
 
 pub fn measure(table: &mut Table, snapshot: &Snapshot) {
     let snapshot = Arc::new(spread(snapshot));
@@ -55,7 +55,7 @@ pub fn measure(table: &mut Table, snapshot: &Snapshot) {
     let page = |scope| {
         let begun = Instant::now();
         let home = view::home(&Visible::new(&snapshot, scope), &identity, &Query::default(), 0);
-        assert_eq!(home.matching as usize, OWN * snapshot.vms.len() / NAMESPACES);
+        assert_eq!(home.matching as usize, NAMESPACES_EACH * snapshot.vms.len() / NAMESPACES);
         begun.elapsed().as_secs_f64() * 1000.0
     };
     let took = viewers.access_statuses().iter().map(|access_status| page(&access_status.scope)).collect();
@@ -92,7 +92,7 @@ impl Viewers {
     fn new(snapshot: &Snapshot) -> Self {
         let mut hints = BindingHints::default();
         for viewer in 0..VIEWERS {
-            for id in own(viewer) {
+            for id in own_namespaces(viewer) {
                 let subject = Subject::User(format!("viewer-{viewer}"));
                 hints.add(Some(namespace(id).into()), [subject], "1");
             }
@@ -108,7 +108,7 @@ impl Viewers {
     fn run(&mut self, from: Millis, to: Millis) {
         for now in (from..to).step_by(STEP as usize) {
             self.now = now;
-            if now % LOOK == 0 {
+            if now % VIEW_INTERVAL == 0 {
                 self.users.iter().for_each(|user| self.book.see(user, now));
             }
             while self.under_way.front().is_some_and(|(due, _)| *due <= now) {
@@ -144,13 +144,13 @@ impl Viewers {
 }
 
 /// The namespaces of a viewer.
-fn own(viewer: usize) -> impl Iterator<Item = usize> {
-    (0..OWN).map(move |at| (viewer * 7 + at * (NAMESPACES / OWN)) % NAMESPACES)
+fn own_namespaces(viewer: usize) -> impl Iterator<Item = usize> {
+    (0..NAMESPACES_EACH).map(move |at| (viewer * 7 + at * (NAMESPACES / NAMESPACES_EACH)) % NAMESPACES)
 }
 
 fn decision(review: &Review) -> Decision {
     let viewer = review.user.name.trim_start_matches("viewer-").parse().unwrap_or_default();
-    let granted = |name: &str| own(viewer).any(|id| namespace(id) == name);
+    let granted = |name: &str| own_namespaces(viewer).any(|id| namespace(id) == name);
     match review.question.namespace.as_deref().is_some_and(granted) {
         true => Decision::Allowed,
         false => Decision::Denied,

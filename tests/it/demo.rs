@@ -16,7 +16,7 @@ fn vm(address: SocketAddr, name: &str) -> Value {
 }
 
 /// Waits until the API shows a VM for which this holds.
-fn shows(address: SocketAddr, name: &str, holds: impl Fn(&Value) -> bool) {
+fn wait_until_vm(address: SocketAddr, name: &str, holds: impl Fn(&Value) -> bool) {
     eventually(|| {
         let found = vm(address, name);
         if holds(&found) { Ok(()) } else { Err(format!("{name}: {found:#}")) }
@@ -34,19 +34,19 @@ fn by_agent<'a>(vm: &'a Value, claim: &str) -> Option<&'a Value> {
 fn the_demo_shows_each_known_case_as_a_vm() {
     let (_running, address) = Running::start(&mut program(&["demo", "--listen=127.0.0.1:0"]));
     // Windows with volumes that are not mounted, on a bus that pads serials.
-    shows(address, "legacy-erp", |vm| {
+    wait_until_vm(address, "legacy-erp", |vm| {
         by_agent(vm, "legacy-erp-root").is_some_and(|known| known["used"].as_u64() > Some(1 << 30))
     });
     // A disk that was hot-plugged on the SCSI bus.
-    shows(address, "billing-archive", |vm| by_agent(vm, "billing-archive-archive-2025").is_some());
-    shows(address, "pos-gateway-01", |vm| {
+    wait_until_vm(address, "billing-archive", |vm| by_agent(vm, "billing-archive-archive-2025").is_some());
+    wait_until_vm(address, "pos-gateway-01", |vm| {
         vm["status"] == "Running" && vm["kubevirtStatus"] == "Stopping" && vm["usage"]["cpu"]["used"].is_u64()
     });
-    shows(address, "build-cache-01", |vm| {
+    wait_until_vm(address, "build-cache-01", |vm| {
         let message = "VMI was paused, low-level IO error detected";
         vm["status"] == "Running" && vm["kubevirtStatus"] == "Paused" && vm["kubevirtMessage"] == message
     });
-    shows(address, "template-check-01", |vm| {
+    wait_until_vm(address, "template-check-01", |vm| {
         vm["status"] == "Stopped" && vm["cpu"] == 1 && vm["memoryBytes"] == 4u64 << 30
     });
     let attention = get(address, "/?attention=1");

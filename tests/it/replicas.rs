@@ -261,8 +261,8 @@ impl Balancer {
                     order.iter().find_map(|at| Some((*at, TcpStream::connect(replicas[*at]).ok()?)));
                 let Some((at, server)) = connected else { continue };
                 counts[at].fetch_add(1, Ordering::Relaxed);
-                pass(&client, &server);
-                pass(&server, &client);
+                copy_in_background(&client, &server);
+                copy_in_background(&server, &client);
             }
         });
         Self { address, given, ended }
@@ -282,7 +282,7 @@ impl Drop for Balancer {
 }
 
 /// Copies what comes from one side to the other, in a thread of its own. Closes both after the end.
-fn pass(from: &TcpStream, to: &TcpStream) {
+fn copy_in_background(from: &TcpStream, to: &TcpStream) {
     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
     thread::spawn(move || {
         let _ = copy(&mut from, &mut to);

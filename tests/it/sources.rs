@@ -21,7 +21,7 @@ struct Collector {
 }
 
 impl Collector {
-    async fn on(guests: Vec<Guest>) -> Self {
+    async fn of_guests(guests: Vec<Guest>) -> Self {
         let scenario = guests.into_iter().fold(Scenario::empty(), Scenario::guest);
         let cluster = simulator::start(Options::exactly(scenario)).await.unwrap();
         let config = CollectConfig { disk_interval: Duration::from_secs(1), ..CollectConfig::default() };
@@ -68,7 +68,8 @@ async fn claims_lead_to_images_and_longhorn_volumes() {
         on("horn", Backend::Longhorn).holds(1 << 30, 10 << 30),
         on("dir", Backend::HostPath),
     ];
-    let mut collector = Collector::on(vec![Guest::new("prod", "db").disks(disks).running_on("n1", 0)]).await;
+    let mut collector =
+        Collector::of_guests(vec![Guest::new("prod", "db").disks(disks).running_on("n1", 0)]).await;
     let (mut volumes, mut longhorn) = (None, None);
     while volumes.is_none() || longhorn.is_none() {
         match collector.next(Some).await {
@@ -97,7 +98,7 @@ async fn an_instance_says_what_its_guest_has_and_the_agent_what_it_holds() {
         typed.disks(disks).running_on("n1", 0),
         Guest::new("prod", "huge").standalone().hugepages("1Gi").without_agent().running_on("n1", 0),
     ];
-    let mut collector = Collector::on(guests).await;
+    let mut collector = Collector::of_guests(guests).await;
     let instances = collector.instances().await;
     let of = |name: &str| instances.iter().find(|instance| instance.name == name).unwrap();
     let (db, huge) = (of("db"), of("huge"));

@@ -94,16 +94,16 @@ fn send(stream: &mut impl Write, path: &str) {
 }
 
 /// Reads to the end, which must be a proper end of TLS and not one that an attacker could make.
-fn rest(mut stream: impl Read) -> String {
+fn read_to_end(mut stream: impl Read) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("a proper end");
     answer
 }
 
-fn ask(address: SocketAddr, trusted: &PemPair, path: &str) -> io::Result<String> {
+fn get_over_tls(address: SocketAddr, trusted: &PemPair, path: &str) -> io::Result<String> {
     let mut stream = connect(address, trusted)?;
     send(&mut stream, path);
-    Ok(rest(stream))
+    Ok(read_to_end(stream))
 }
 
 fn terminate(running: &Running) {
@@ -115,10 +115,10 @@ fn it_serves_https_and_the_health_check_follows() {
     let (pair, other) = (make_pair(100), make_pair(100));
     let (files, others) = (Files::of(&pair), Files::of(&other));
     let (mut running, address) = Running::start_with("https", &mut files.demo(3));
-    let answer = ask(address, &pair, "/api/vms").unwrap();
+    let answer = get_over_tls(address, &pair, "/api/vms").unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
-    assert!(ask(address, &other, "/api/vms").is_err(), "a client verifies the certificate");
+    assert!(get_over_tls(address, &other, "/api/vms").is_err(), "a client verifies the certificate");
     let plain = get(address, "/");
     assert!(
         plain.starts_with("HTTP/1.1 400 ") && plain.ends_with("Write https:// in front of the address.\n"),
@@ -152,13 +152,16 @@ fn a_new_pair_is_used_without_a_restart_and_a_bad_one_is_logged_once() {
     fs::write(&files.certificate, &new.certificate).unwrap();
     let refusal = "does not belong to the first certificate";
     eventually(|| if log.read().contains(refusal) { Ok(()) } else { Err(log.read()) });
-    ask(address, &old, "/healthz").expect("the old pair stays in use");
+    get_over_tls(address, &old, "/healthz").expect("the old pair stays in use");
     files.write(&new);
-    eventually(|| ask(address, &new, "/healthz").map(drop).map_err(|error| error.to_string()));
-    assert!(ask(address, &old, "/healthz").is_err(), "new connections get the new certificate alone");
+    eventually(|| get_over_tls(address, &new, "/healthz").map(drop).map_err(|error| error.to_string()));
+    assert!(
+        get_over_tls(address, &old, "/healthz").is_err(),
+        "new connections get the new certificate alone"
+    );
     assert_eq!(files.healthcheck(address), (0, String::new()));
     send(&mut kept, "/healthz");
-    assert!(rest(kept).contains("200 OK"), "a connection of before stays");
+    assert!(read_to_end(kept).contains("200 OK"), "a connection of before stays");
     let log = log.read();
     assert_eq!(log.matches(refusal).count(), 1, "{log}");
     assert!(log.contains("new connections get the new certificate"), "{log}");
@@ -169,7 +172,7 @@ fn a_new_pair_is_used_without_a_restart_and_a_bad_one_is_logged_once() {
 fn a_signal_lets_an_answer_over_tls_finish() {
     let pair = make_pair(100);
     let (mut running, address) = Running::start_with("https", &mut Files::of(&pair).demo(1000));
-    eventually(|| match ask(address, &pair, "/readyz").unwrap() {
+    eventually(|| match get_over_tls(address, &pair, "/readyz").unwrap() {
         ready if ready.contains("200 OK") => Ok(()),
         other => Err(other),
     });
@@ -183,7 +186,7 @@ fn a_signal_lets_an_answer_over_tls_finish() {
     terminate(&running);
     // The listener is closed: the end has begun.
     eventually(|| if TcpStream::connect(address).is_err() { Ok(()) } else { Err("it listens".to_owned()) });
-    let answer = rest(busy);
+    let answer = read_to_end(busy);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     assert_eq!(body.len(), length.parse::<usize>().unwrap());
