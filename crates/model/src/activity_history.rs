@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     figure::Source,
-    history::{Series, Stats},
+    series::{Series, Stats},
 };
 
 /// An amount in 16 bits, with an error of at most 1/2048 of it; or a gap. Amounts below 2048 are exact. A larger

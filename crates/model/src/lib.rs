@@ -27,6 +27,7 @@ pub mod quantity;
 pub mod query;
 pub mod rates;
 pub mod reason;
+mod series;
 pub mod source;
 pub mod thresholds;
 pub mod totals;
