@@ -9,8 +9,9 @@ use tower::BoxError;
 
 use super::{
     CredentialError,
-    http_client::{CONNECT_TIMEOUT, Http, HttpConfig},
+    http_client::{Http, HttpConfig},
     proxy::ProxyHop,
+    tcp::CONNECT_TIMEOUT,
     tls::{Tls, TlsError},
     user::Identity,
 };

@@ -3,13 +3,10 @@
 
 use std::{io, time::Duration};
 
-use http::{Request, Response, Uri};
+use http::{Request, Response, Uri, header, uri::Scheme};
 use hyper::rt::{Read, Write};
 use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{Connection, HttpConnector},
-    },
+    client::legacy::{Client, connect::Connection},
     rt::{TokioExecutor, TokioTimer},
 };
 use kube::client::Body;
@@ -20,18 +17,15 @@ use super::{
     interim::limit_interim,
     link::Link,
     overhead::AnswerBody,
-    proxy::{ProxyHop, through, with_login},
+    proxy::{ProxyHop, login, through},
+    tcp::{CONNECT_TIMEOUT, tcp},
     tls::Tls,
 };
+use crate::config::{Protocol, Proxy};
 
-/// For TCP, TLS and the proxy together. Short, so that a cluster that comes back is reached again within 10
-/// s.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of the largest head of an answer, and of what is read of a connection at once; hyper may double it, by the
 /// capacity of its buffer. Proxies such as Envoy accept no more than 60 KiB.
 const LARGEST_HEAD: usize = 64 << 10;
-/// A connection whose other end is gone, as behind a NAT that forgot it, fails after three probes.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// A service that sends requests with a whole URL.
 pub type Http = BoxCloneSyncService<Request<Body>, Response<AnswerBody>, BoxError>;
@@ -82,14 +76,14 @@ where
     BoxCloneSyncService::new(client.map_request(limit_interim::<Body>).map_response(AnswerBody::of))
 }
 
-/// Connects by TCP, to what the host of the URL resolves to.
-pub fn tcp(timeout: Duration) -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_connect_timeout(Some(timeout));
-    connector.set_nodelay(true);
-    connector.set_keepalive(Some(KEEPALIVE));
-    connector.set_keepalive_interval(Some(KEEPALIVE));
-    connector.set_keepalive_retries(Some(3));
-    connector
+/// Adds the proxy's login, if it has one, to the requests that the proxy forwards itself.
+fn with_login(http: Http, proxy: &Proxy) -> Http {
+    let login = (proxy.protocol() != Protocol::Socks).then(|| login(proxy)).flatten();
+    let Some(login) = login else { return http };
+    BoxCloneSyncService::new(http.map_request(move |mut request: Request<Body>| {
+        if request.uri().scheme() == Some(&Scheme::HTTP) {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, login.clone());
+        }
+        request
+    }))
 }

@@ -1,7 +1,7 @@
 //! Connects to the cluster as kubectl does: to which cluster ([`target`], [`kubeconfig`]), through which
 //! proxy (`config::ProxyRules`, [`dial`], [`tls`]), and with whose credentials ([`user`], [`plugin`],
-//! [`credentials`], [`authenticate`]). The client below ([`http_client`], [`proxy`], [`link`], [`interim`],
-//! [`overhead`]) is also that of peers outside the cluster (`outside`).
+//! [`credentials`], [`authenticate`]). The client below ([`http_client`], [`proxy`], [`tcp`], [`link`],
+//! [`interim`], [`overhead`]) is also that of peers outside the cluster (`outside`).
 //!
 //! kube is only the transport. Its own handling of kubeconfigs, proxies and plugins is not used: kube 5
 //! matches NO_PROXY against the proxy's own address and ignores proxies in a pod (`config/file_loader.rs`,
@@ -21,6 +21,7 @@ mod overhead;
 mod plugin;
 mod proxy;
 mod target;
+mod tcp;
 mod tls;
 mod user;
 
@@ -31,11 +32,12 @@ pub use self::{
     credentials::Credentials,
     dial::Connections,
     error::{ConnectError, CredentialError, ProxyError},
-    http_client::{CONNECT_TIMEOUT, Http, HttpConfig},
+    http_client::{Http, HttpConfig},
     interim::TooManyInterim,
     kubeconfig::KubeconfigLocation,
     overhead::{AnswerBody, TooMuchOverhead},
     proxy::ProxyHop,
     target::{Summary, Target, find, of_kubeconfig},
+    tcp::CONNECT_TIMEOUT,
     tls::TlsError,
 };

@@ -4,19 +4,18 @@
 use std::{io, sync::Arc};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use http::{HeaderValue, Request, Uri, header, uri::Scheme};
+use http::{HeaderValue, Uri, uri::Scheme};
 use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::connect::{
     Connection,
     proxy::{SocksV5, Tunnel},
 };
-use kube::client::Body;
-use tower::{Service, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower::{Service, ServiceExt, service_fn};
 
 use super::{
     ProxyError,
-    http_client::{CONNECT_TIMEOUT, Http, tcp},
     link::Link,
+    tcp::{CONNECT_TIMEOUT, tcp},
     tls::Tls,
 };
 use crate::config::{Protocol, Proxy};
@@ -104,22 +103,10 @@ fn refusal(error: impl std::error::Error + Send + Sync + 'static, login: &str) -
 }
 
 /// The login to an HTTP proxy, as a header.
-fn login(proxy: &Proxy) -> Option<HeaderValue> {
+pub fn login(proxy: &Proxy) -> Option<HeaderValue> {
     let (user, password) = proxy.login()?;
     let login = BASE64_STANDARD.encode(format!("{user}:{password}"));
     let mut value = HeaderValue::try_from(format!("Basic {login}")).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// Adds the proxy's login, if it has one, to the requests that the proxy forwards itself.
-pub fn with_login(http: Http, proxy: &Proxy) -> Http {
-    let login = (proxy.protocol() != Protocol::Socks).then(|| login(proxy)).flatten();
-    let Some(login) = login else { return http };
-    BoxCloneSyncService::new(http.map_request(move |mut request: Request<Body>| {
-        if request.uri().scheme() == Some(&Scheme::HTTP) {
-            request.headers_mut().insert(header::PROXY_AUTHORIZATION, login.clone());
-        }
-        request
-    }))
 }
