@@ -6,10 +6,10 @@ use super::{
 };
 use model::{
     attention::AttentionKind,
-    figure::Figure,
-    reason::Reason,
     vm::{Status, Vm, VmSummary},
 };
+
+pub use super::unknown_figures::{has_unknown_disk, has_unknown_figures, is_unknown};
 
 /// What one VM needs attention for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,23 +78,5 @@ pub fn kind(found: &Found) -> AttentionKind {
         | Found::Undersized { .. } => AttentionKind::Undersized,
         Found::Contention { .. } | Found::UnexplainedContention { .. } => AttentionKind::Contended,
         Found::SlowDrive { .. } => AttentionKind::SlowDisk,
-    }
-}
-
-/// Returns whether CPU, memory or disk of a running VM is old, missing or incomplete.
-pub fn has_unknown_figures(vm: &VmSummary) -> bool {
-    let usage = &vm.usage;
-    [&usage.cpu, &usage.memory].into_iter().any(is_unknown) || has_unknown_disk(vm)
-}
-
-pub fn has_unknown_disk(vm: &VmSummary) -> bool {
-    is_unknown(&vm.usage.disk) || vm.usage.disk_known < vm.usage.disk_volumes
-}
-
-/// A VM without volumes is not missing a disk figure.
-pub fn is_unknown(figure: &Figure) -> bool {
-    match figure {
-        Figure::Known(sample) => sample.stale,
-        Figure::Missing(missing) => missing.reason != Reason::NoVolumes,
     }
 }

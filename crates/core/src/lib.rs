@@ -70,6 +70,7 @@ mod tests;
 pub mod timeline;
 mod touched;
 mod tracked_names;
+mod unknown_figures;
 mod usage;
 pub mod view;
 mod volumes;

@@ -15,7 +15,7 @@ use model::{
     vm_health::{Level, Problem, VmHealth},
 };
 
-use super::{attention::has_unknown_figures, outlook::Outlook};
+use super::{outlook::Outlook, unknown_figures::has_unknown_figures};
 
 /// File systems that cannot be written, so they are always full.
 const READ_ONLY: [&str; 5] = ["squashfs", "iso9660", "udf", "erofs", "cramfs"];
