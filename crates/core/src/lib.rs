@@ -64,6 +64,7 @@ mod source_status;
 mod state;
 mod status;
 mod sums;
+mod tallies;
 mod targets;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Snapshot, findings::Findings, health};
+use super::{Snapshot, findings::Findings, tallies};
 use model::{
     Millis,
     groups::Node,
@@ -237,7 +237,7 @@ fn restrict(snapshot: &Snapshot, scope: &Scope) -> Snapshot {
         at: snapshot.at,
         totals: Totals::of(vms.iter().map(|vm| &**vm)),
         nodes: if scope.nodes { snapshot.nodes.clone() } else { Arc::default() },
-        sources: health::recount(
+        sources: tallies::recount(
             snapshot.sources.iter().map(|source| state_alone(source, snapshot.at)),
             &vms,
         ),

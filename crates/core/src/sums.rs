@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{health::Tallies, touched::Name};
+use super::{tallies::Tallies, touched::Name};
 use model::{
     figure::Basis,
     reason::Reason,
