@@ -221,9 +221,9 @@ impl ClusterState {
         match result {
             Ok(facts) => {
                 let mounted = mounted_claims(&self.pods, &node);
-                self.reporters.remove(&node, kubelet);
+                self.reporters.remove(&node, kubelet.stats());
                 kubelet.answered(facts, at, self.limits.disk_interval, |stats| is_of(stats, &mounted));
-                self.reporters.add(&node, kubelet);
+                self.reporters.add(&node, kubelet.stats());
                 let (wall, interval) =
                     (at.saturating_add(self.wall_step), kubelet.interval(self.limits.disk_interval));
                 for time in kubelet.volumes().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
@@ -248,9 +248,9 @@ impl ClusterState {
             let detail = msg!(error.claims_together, bytes = MOST_UNVERIFIED_BYTES.to_string());
             let mounted = mounted_claims(&self.pods, &node);
             let error = SourceError { reason: Reason::TooLarge, detail };
-            self.reporters.remove(&node, kubelet);
+            self.reporters.remove(&node, kubelet.stats());
             kubelet.leave_out_unverified(|stats| is_of(stats, &mounted), error);
-            self.reporters.add(&node, kubelet);
+            self.reporters.add(&node, kubelet.stats());
         }
     }
 

@@ -92,7 +92,7 @@ impl ClusterState {
         for node in old.collect::<Vec<_>>() {
             self.touch_node(&node);
             if let Some(kubelet) = self.kubelets.remove(&node) {
-                self.reporters.remove(&node, &kubelet);
+                self.reporters.remove(&node, kubelet.stats());
             }
         }
         self.skews.forget(self.wall(forget_before));

@@ -7,7 +7,7 @@ use super::{
     MISSING_AFTER,
     observation::{Key, SourceError, SummaryFacts, VolumeRef, VolumeStats},
     receipt::Receipt,
-    reports::Reporters,
+    reporters::Reporters,
     sharing::Peers,
 };
 use model::{Millis, figure::Source};
@@ -105,6 +105,10 @@ impl NodeVolumes {
         (self.stats, self.receipts) = known.filter(|(stats, _)| is_verified(stats)).unzip();
         self.peers = Peers::new(self.stats.iter());
         (self.unverified_bytes, self.error) = (0, Some(why));
+    }
+
+    pub fn stats(&self) -> &[VolumeStats] {
+        &self.stats
     }
 
     pub fn volumes(&self) -> impl Iterator<Item = (&VolumeStats, &Receipt)> {

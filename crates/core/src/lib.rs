@@ -51,6 +51,7 @@ pub mod problems;
 pub mod rates;
 mod readings;
 mod receipt;
+mod reporters;
 mod reports;
 mod row_limit;
 mod rows;

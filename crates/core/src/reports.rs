@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
 use super::{
     dependencies::Dependencies,
-    kubelet::NodeVolumes,
     objects::Objects,
     observation::{Key, LonghornFacts, PodFacts, VolumeRef, VolumeStats},
     receipt::Receipt,
+    reporters::Reporter,
     state::ClusterState,
     touched::Name,
 };
@@ -30,78 +28,6 @@ pub(super) struct Report<'a> {
     pub receipt: &'a Receipt,
     /// Milliseconds in which new figures are expected from this kubelet.
     pub interval: Millis,
-}
-
-/// Which kubelets report each volume, and where in their answer. It follows each answer of a kubelet.
-#[derive(Debug, Default)]
-pub(super) struct Reporters {
-    by_volume: HashMap<u64, Vec<Reporter>>,
-    /// Volumes of pods that were not known when their kubelet answered.
-    of_unknown_pods: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Reporter {
-    node: Arc<str>,
-    index: u32,
-}
-
-impl Reporters {
-    /// Bytes that one report takes here, with the room of its table.
-    pub const BYTES: usize = 2 * size_of::<(u64, Vec<Reporter>)>() + size_of::<Reporter>();
-
-    pub fn add(&mut self, node: &str, kubelet: &NodeVolumes) {
-        let node: Arc<str> = node.into();
-        for ((stats, _), index) in kubelet.volumes().zip(0..) {
-            self.of_unknown_pods += usize::from(is_of_unknown_pod(stats));
-            let reporters =
-                self.by_volume.entry(stats.of.name().hash()).or_insert_with(|| Vec::with_capacity(1));
-            reporters.push(Reporter { node: node.clone(), index });
-        }
-    }
-
-    pub fn remove(&mut self, node: &str, kubelet: &NodeVolumes) {
-        for (stats, _) in kubelet.volumes() {
-            self.of_unknown_pods -= usize::from(is_of_unknown_pod(stats));
-            let name = stats.of.name().hash();
-            let Some(reporters) = self.by_volume.get_mut(&name) else { continue };
-            reporters.retain(|reporter| *reporter.node != *node);
-            if reporters.is_empty() {
-                self.by_volume.remove(&name);
-            }
-        }
-    }
-
-    fn of(&self, name: Name) -> &[Reporter] {
-        self.by_volume.get(&name.hash()).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Whether it is what it would be if it were built now.
-    #[cfg(test)]
-    pub fn is_exact(&self, kubelets: &HashMap<String, NodeVolumes>) -> bool {
-        let mut fresh = Self::default();
-        kubelets.iter().for_each(|(node, kubelet)| fresh.add(node, kubelet));
-        let sorted = |of: &Self| {
-            let mut all: Vec<_> = of.by_volume.iter().map(|(name, of)| (*name, of.clone())).collect();
-            all.iter_mut().for_each(|(_, of)| of.sort());
-            all.sort();
-            all
-        };
-        fresh.of_unknown_pods == self.of_unknown_pods && sorted(&fresh) == sorted(self)
-    }
-}
-
-fn is_of_unknown_pod(stats: &VolumeStats) -> bool {
-    matches!(stats.of, VolumeRef::PodVolume { .. })
-}
-
-impl VolumeRef {
-    fn name(&self) -> Name<'_> {
-        match self {
-            Self::Claim(claim) => Name::claim(claim),
-            Self::PodVolume { pod, volume } => Name::PodVolume(&pod.namespace, &pod.name, volume),
-        }
-    }
 }
 
 impl VolumeStats {
@@ -133,7 +59,7 @@ impl ClusterState {
 
     /// Returns the reports whose volume was the claim's pod's when its pod was not known yet.
     fn reports_of_pods<'a, 'k>(&'a self, claim: &'k Key) -> impl Iterator<Item = Report<'a>> + use<'a, 'k> {
-        let is_any = self.reporters.of_unknown_pods > 0;
+        let is_any = self.reporters.has_unknown_pods();
         let pods = if is_any { self.pods.named(Name::claim(claim)) } else { Default::default() };
         pods.iter().take(MOST_PODS).flat_map(move |pod| {
             let volumes = pod.claims.iter().filter(|(_, of)| **of == *claim.name);

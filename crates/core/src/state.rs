@@ -19,7 +19,7 @@ use super::{
     },
     pod_stats::LauncherStats,
     receipt::Receipt,
-    reports::Reporters,
+    reporters::Reporters,
     rows::Rows,
     scraped_guests::ScrapedRound,
     sharing::Peers,

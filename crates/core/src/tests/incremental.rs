@@ -101,7 +101,8 @@ impl Pair {
         prop_assert!(state.pods.is_index_exact());
         prop_assert!(state.metrics.is_index_exact());
         prop_assert!(state.longhorn.is_index_exact());
-        prop_assert!(state.reporters.is_exact(&state.kubelets));
+        let kubelets = state.kubelets.iter().map(|(node, kubelet)| (node.as_str(), kubelet.stats()));
+        prop_assert!(state.reporters.is_exact(kubelets));
         Ok(())
     }
 }
