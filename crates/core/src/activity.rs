@@ -12,7 +12,7 @@ use super::{
         DriveCounters, GuestCounters, GuestMemory, InstanceFacts, InterfaceCounters, KubevirtVersion,
         SourceError,
     },
-    pods::Pod,
+    pod::Pod,
     state::ClusterState,
     touched::Name,
 };

@@ -3,11 +3,9 @@
 use hashbrown::HashMap;
 
 use super::{
-    MISSING_AFTER,
     objects::Objects,
     observation::{GuestFacts, GuestMemory, GuestsFacts, InstanceFacts, Key, KubevirtVersion, SourceError},
     rates::{GuestRun, GuestSample, RateTracker},
-    state::ClusterState,
 };
 use model::{Millis, activity::MigrationProgress};
 
@@ -124,12 +122,5 @@ impl CountedGuest {
     fn devices(&self) -> usize {
         let counters = &self.tracker.last().counters;
         counters.interfaces.len() + counters.drives.len()
-    }
-}
-
-impl ClusterState {
-    pub(super) fn apply_guests(&mut self, node: &str, at: Millis, result: Result<GuestsFacts, SourceError>) {
-        let longest = self.limits.disk_interval.saturating_mul(MISSING_AFTER);
-        self.counted_guests.take((node, at), result, &self.instances, longest);
     }
 }

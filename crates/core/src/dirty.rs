@@ -9,8 +9,9 @@ use super::{
         ClaimFacts, InstanceFacts, InstancetypeFacts, Key, LonghornFacts, MigrationFacts, Observation,
         PersistentVolumeFacts, PodFacts, VmFacts, WukongFacts,
     },
-    pods::generated_prefix,
-    state::{ClusterState, PodSamples},
+    pod::PodSamples,
+    pod_names::generated_prefix,
+    state::ClusterState,
     touched::Name,
 };
 use model::{groups::Node, vm::Kind};

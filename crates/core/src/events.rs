@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use super::{
     fix,
     observation::SourceError,
-    pods::{cut_prefix, is_generated_from},
+    pod_names::{cut_prefix, is_generated_from},
 };
 use i18n::msg;
 use model::{

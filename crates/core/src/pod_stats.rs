@@ -1,15 +1,10 @@
-//! Keeps what kubelets count of launcher pods, which show the traffic of their guests and the pressure on them.
-//! `ClusterState` has it; `activity` and `pressure` read it.
-
-use hashbrown::{HashMap, hash_map::Entry};
+//! Reads what kubelets count of launcher pods, for `activity` and `pressure`.
 
 use super::{
-    MISSING_AFTER,
     dependencies::Dependencies,
-    objects::Objects,
-    observation::{At, Key, PodFacts, PodStats, SourceError, SummaryFacts},
-    pods::Pod,
-    rates::{TapRates, TapSample, TapTracker},
+    observation::SourceError,
+    pod::Pod,
+    rates::TapRates,
     receipt::{Age, Receipt},
     state::ClusterState,
     touched::Name,
@@ -18,7 +13,6 @@ use model::{
     Millis,
     activity::{Origin, Traffic},
     figure::Source,
-    pressure::Pressure,
     source::SourceId,
 };
 
@@ -26,116 +20,7 @@ use model::{
 /// asked (`housekeepingInterval` of cAdvisor, with its jitter).
 pub(super) const LONGEST_PERIOD: Millis = 30_000;
 
-/// The launcher pods of all kubelets. Only pods that exist are kept, so that no kubelet can fill the memory.
-#[derive(Debug, Default)]
-pub(super) struct LauncherStats(HashMap<Key, Box<LauncherPod>>);
-
-/// What the kubelet of its node said last of one pod.
-#[derive(Debug)]
-pub(super) struct LauncherPod {
-    uid: Box<str>,
-    node: Box<str>,
-    /// The answer that it is of, by the steady clock.
-    reported: Millis,
-    taps: Option<(TapTracker, Receipt)>,
-    pub pressure: Pressure,
-    pub pressure_receipt: Receipt,
-}
-
-impl LauncherStats {
-    /// Takes the answer of a node's kubelet. It is believed about pods that are on this node. Samples that are
-    /// farther apart than `longest` milliseconds have no rates.
-    pub fn take(
-        &mut self,
-        (node, at): (&str, Millis),
-        all: &[PodStats],
-        pods: &Objects<PodFacts>,
-        longest: Millis,
-    ) {
-        for stats in all {
-            let pod = pods.get(&stats.pod).filter(|pod| pod.node_name == node);
-            let Some(pod) = pod.filter(|pod| stats.uid.is_empty() || *stats.uid == *pod.uid) else {
-                continue;
-            };
-            match self.0.entry(stats.pod.clone()) {
-                Entry::Occupied(known) if known.get().is_of(pod) => known.into_mut().add(stats, at, longest),
-                Entry::Occupied(mut other) => **other.get_mut() = LauncherPod::new(pod, stats, at),
-                Entry::Vacant(new) => drop(new.insert(Box::new(LauncherPod::new(pod, stats, at)))),
-            }
-        }
-    }
-
-    /// Drops pods that are gone.
-    pub fn retain(&mut self, exists: impl Fn(&Key) -> bool) {
-        self.0.retain(|pod, _| exists(pod));
-    }
-
-    /// How many pods are kept.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Returns what is known of this very pod.
-    pub fn get(&self, pod: &Pod) -> Option<&LauncherPod> {
-        let known = self.0.get(&At(pod.namespace, pod.name))?;
-        (*known.uid == *pod.uid && *known.node == *pod.node).then_some(known)
-    }
-}
-
-impl LauncherPod {
-    fn new(pod: &PodFacts, stats: &PodStats, at: Millis) -> Self {
-        let taps = tap_sample(stats, at);
-        Self {
-            uid: pod.uid.as_str().into(),
-            node: pod.node_name.as_str().into(),
-            reported: at,
-            taps: taps.map(|taps| (TapTracker::new(taps), Receipt::new(stats.taps_at, at))),
-            pressure: stats.pressure,
-            pressure_receipt: Receipt::new(stats.pressure_at, at),
-        }
-    }
-
-    fn is_of(&self, pod: &PodFacts) -> bool {
-        *self.uid == *pod.uid && *self.node == *pod.node_name
-    }
-
-    /// Takes the next answer. Of a pod that an answer has twice, the first counts.
-    fn add(&mut self, stats: &PodStats, at: Millis, longest: Millis) {
-        if self.reported == at {
-            return;
-        }
-        self.reported = at;
-        self.taps = tap_sample(stats, at).map(|sample| match self.taps {
-            Some((mut tracker, receipt)) => {
-                tracker.add(sample, longest);
-                (tracker, receipt.next(stats.taps_at, at))
-            }
-            None => (TapTracker::new(sample), Receipt::new(stats.taps_at, at)),
-        });
-        self.pressure = stats.pressure;
-        self.pressure_receipt = self.pressure_receipt.next(stats.pressure_at, at);
-    }
-
-    /// The traffic of its tap devices, if two samples of it are known.
-    fn traffic(&self) -> Option<(TapRates, &Receipt)> {
-        let (tracker, receipt) = self.taps.as_ref()?;
-        Some((tracker.rates()?, receipt))
-    }
-}
-
-fn tap_sample(stats: &PodStats, at: Millis) -> Option<TapSample> {
-    Some(TapSample { at, measured: stats.taps_at, bytes: stats.taps? })
-}
-
 impl ClusterState {
-    /// Takes what an answer says of launcher pods.
-    pub(super) fn apply_pod_stats(&mut self, node: &str, at: Millis, facts: Option<&SummaryFacts>) {
-        let longest = self.limits.disk_interval.saturating_mul(MISSING_AFTER);
-        let all = facts.map(|facts| &*facts.pods).unwrap_or_default();
-        self.launcher_stats.take((node, at), all, &self.pods, longest);
-    }
-
     /// Returns the traffic of a VM as the kubelet of its launcher pod counts it. `uncounted` is how many of its interfaces the kubelet cannot see.
     pub(super) fn kubelet_traffic(
         &self,

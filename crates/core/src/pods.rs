@@ -1,73 +1,15 @@
 //! Finds the launcher pod that holds a VM's guest, for `join`. A name prefix alone is not a match, and two
 //! live pods are never added up.
 
-use hashbrown::HashSet;
-
 use super::{
     dependencies::Dependencies,
-    objects::Objects,
-    observation::{InstanceFacts, PodFacts},
-    state::{ClusterState, PodSamples},
+    observation::InstanceFacts,
+    pod::Pod,
+    pod_names::{cut_prefix, generated_prefix},
+    state::ClusterState,
     touched::Name,
 };
 use model::{reason::Reason, source::SourceId};
-
-const LAUNCHER: &str = "virt-launcher-";
-/// Characters that `generateName` is truncated to before five random ones are appended (`k8s.io/apiserver`
-/// `names.SimpleNameGenerator`: 63 − 5).
-const MAX_GENERATED_PREFIX: usize = 58;
-const RANDOM_SUFFIX: usize = 5;
-
-/// A launcher pod as `join` sees it: from the pod itself, or from its PodMetrics if pods cannot be read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pod<'a> {
-    pub uid: &'a str,
-    pub namespace: &'a str,
-    pub name: &'a str,
-    pub node: &'a str,
-    pub created: Option<i64>,
-    created_by: &'a str,
-    domain: &'a str,
-    ended: bool,
-    /// Its phase is `Running`, also while it is being deleted: the pods of a drained node stay so until their
-    /// guests have shut down.
-    pub alive: bool,
-    running: bool,
-}
-
-impl<'a> From<&'a PodFacts> for Pod<'a> {
-    fn from(facts: &'a PodFacts) -> Self {
-        Self {
-            uid: &facts.uid,
-            namespace: &facts.namespace,
-            name: &facts.name,
-            node: &facts.node_name,
-            created: Some(facts.created),
-            created_by: &facts.created_by,
-            domain: &facts.domain,
-            ended: facts.has_ended(),
-            alive: facts.phase == "Running",
-            running: facts.phase == "Running" && !facts.deleting,
-        }
-    }
-}
-
-impl<'a> From<&'a PodSamples> for Pod<'a> {
-    fn from(facts: &'a PodSamples) -> Self {
-        Self {
-            uid: "",
-            namespace: &facts.namespace,
-            name: &facts.name,
-            node: "",
-            created: None,
-            created_by: &facts.created_by,
-            domain: "",
-            ended: false,
-            alive: true,
-            running: true,
-        }
-    }
-}
 
 /// The VM whose pod is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -196,36 +138,4 @@ fn pod_of_instance<'a>(live: &[Pod<'a>], instance: &InstanceFacts) -> Option<Pod
 fn only<'a>(pods: &[Pod<'a>], holds: impl Fn(&Pod) -> bool) -> Option<Pod<'a>> {
     let mut matching = pods.iter().filter(|pod| holds(pod));
     matching.next().filter(|_| matching.next().is_none()).copied()
-}
-
-/// Returns the pod name prefix that Kubernetes derives from the VM's `generateName`, without the random
-/// characters.
-pub(super) fn cut_prefix(vm_name: &str) -> String {
-    let mut prefix = format!("{LAUNCHER}{vm_name}-");
-    let end = (0..=MAX_GENERATED_PREFIX.min(prefix.len())).rev().find(|at| prefix.is_char_boundary(*at));
-    prefix.truncate(end.unwrap_or(0));
-    prefix
-}
-
-/// Returns whether this is the name of a launcher pod with this generated prefix.
-pub(super) fn is_generated_from(name: &str, prefix: &str) -> bool {
-    generated_prefix(name) == Some(prefix)
-}
-
-/// Returns a launcher pod's name without its five random characters.
-pub(super) fn generated_prefix(name: &str) -> Option<&str> {
-    let at = name.len().checked_sub(RANDOM_SUFFIX)?;
-    if !name.is_char_boundary(at) || !name.starts_with(LAUNCHER) {
-        return None;
-    }
-    let (prefix, suffix) = name.split_at(at);
-    suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()).then_some(prefix)
-}
-
-/// Returns namespace and name of the claims that pods mount on a node: those that its kubelet can know. Any kubelet
-/// could repeat all claims of the cluster.
-pub(super) fn mounted_claims<'a>(pods: &'a Objects<PodFacts>, node: &str) -> HashSet<(&'a str, &'a str)> {
-    let of_node = pods.named(Name::PodsOn(node)).iter();
-    let of_node = of_node.filter(|pod| pod.node_name == node && !pod.has_ended());
-    of_node.flat_map(|pod| pod.claims.iter().map(|(_, claim)| (&*pod.namespace, claim.as_str()))).collect()
 }

@@ -1,6 +1,6 @@
 //! The pressure on one VM: from what the kubelet of its node says of its launcher pod. `join` adds it to each VM.
 
-use super::{dependencies::Dependencies, fix, pods::Pod, state::ClusterState, touched::Name};
+use super::{dependencies::Dependencies, fix, pod::Pod, state::ClusterState, touched::Name};
 use i18n::msg;
 use model::{
     activity::Part,

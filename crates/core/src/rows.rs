@@ -11,7 +11,7 @@ use super::{
     dependencies::Dependencies,
     inventory::Entry,
     parallel::parallel,
-    pods::cut_prefix,
+    pod_names::cut_prefix,
     row_limit::{OmittedRows, keep_fairly},
     state::ClusterState,
     sums::Sums,

@@ -6,18 +6,18 @@ use hashbrown::HashMap;
 
 use super::{
     Limits,
-    containers::{Incomplete, PodUsage},
     counted_guests::CountedGuests,
     guests::Guests,
     kubelet::NodeVolumes,
     latency::Latencies,
+    launcher_stats::LauncherStats,
     objects::Objects,
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        LonghornFacts, MigrationFacts, Named, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts,
+        LonghornFacts, MigrationFacts, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts,
         SourceError, Targets, TrackedNames, VmFacts, VolumeGap, VolumeStats, WukongFacts,
     },
-    pod_stats::LauncherStats,
+    pod::PodSamples,
     receipt::Receipt,
     reporters::Reporters,
     rows::Rows,
@@ -28,37 +28,6 @@ use super::{
     touched::Touched,
 };
 use model::{Millis, groups::Node, message::Message, source::SourceId};
-
-/// What metrics.k8s.io says of a pod.
-#[derive(Debug, PartialEq)]
-pub(super) struct PodSamples {
-    pub namespace: String,
-    pub name: String,
-    pub created_by: String,
-    /// The last item that covered the whole pod.
-    pub last: Option<PodSample>,
-    /// Why the newest item does not cover the whole pod.
-    pub incomplete: Option<Incomplete>,
-    /// When the pod was last reported.
-    pub last_reported: Millis,
-}
-
-impl Named for PodSamples {
-    fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct PodSample {
-    pub usage: PodUsage,
-    pub window_ms: u32,
-    pub receipt: Receipt,
-}
 
 /// The last round of Prometheus queries that was answered.
 #[derive(Debug, Default)]

@@ -6,9 +6,9 @@ use super::{
     dependencies::Dependencies,
     fix,
     observation::{At, InstanceFacts, InstanceSample, SourceError},
-    pods::Pod,
+    pod::{Pod, PodSample},
     receipt::Age,
-    state::{ClusterState, PodSample},
+    state::ClusterState,
     touched::Name,
 };
 use i18n::msg;

@@ -1,7 +1,7 @@
 //! How old a kubelet's figures may be: it measures once in one to two minutes, however often it is asked.
 
 use super::{
-    super::{apply::MOST_UNVERIFIED_BYTES, kubelet::NodeVolumes},
+    super::{apply::node::MOST_UNVERIFIED_BYTES, kubelet::NodeVolumes},
     *,
 };
 use model::{message::Message, vm::Volume};

@@ -1,7 +1,7 @@
 //! Whose pod is it?
 
 use super::*;
-use crate::pods::cut_prefix;
+use crate::pod_names::cut_prefix;
 
 fn with_pods(pods: Vec<PodFacts>, samples: Vec<PodMetricsFacts>) -> ClusterState {
     let mut state = state();
