@@ -1,17 +1,12 @@
 //! What guests do according to Prometheus, for nodes whose virt-handler cannot be asked. `activity` uses it.
 
-use hashbrown::HashMap;
-
 use super::{
     activity::{Counted, describe, failed, uncounted_interfaces},
     dependencies::Dependencies,
     fix,
-    observation::{
-        At, GuestMemory, InstanceFacts, InstanceSample, Key, KubevirtVersion, ScrapedGuest, ScrapedGuests,
-        SourceError,
-    },
+    observation::{At, GuestMemory, InstanceFacts, InstanceSample, ScrapedGuest, ScrapedGuests, SourceError},
     receipt::Receipt,
-    state::ClusterState,
+    state::{ClusterState, ScrapedRound},
 };
 use model::{
     Millis,
@@ -20,16 +15,6 @@ use model::{
     reason::Reason,
     source::SourceId,
 };
-
-/// What the last round said of guests.
-#[derive(Debug, Default)]
-pub(super) struct ScrapedRound {
-    /// The last sample of each guest, with its receipt.
-    known: HashMap<Key, (ScrapedGuest, Receipt)>,
-    /// Why guests may be missing.
-    gap: Option<SourceError>,
-    contention_since: Option<KubevirtVersion>,
-}
 
 impl ClusterState {
     /// Returns the guests of an answer that are on the node that it names: on another one it was before a migration.

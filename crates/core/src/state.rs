@@ -14,14 +14,14 @@ use super::{
     objects::Objects,
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        LonghornFacts, MigrationFacts, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts,
-        SourceError, Targets, TrackedNames, VmFacts, VolumeGap, VolumeStats, WukongFacts,
+        KubevirtVersion, LonghornFacts, MigrationFacts, PersistentVolumeFacts, PodFacts, Provisioner,
+        ReviewFacts, ScrapedGuest, SourceError, Targets, TrackedNames, VmFacts, VolumeGap, VolumeStats,
+        WukongFacts,
     },
     pod::PodSamples,
     receipt::Receipt,
     reporters::Reporters,
     rows::Rows,
-    scraped_guests::ScrapedRound,
     sharing::Peers,
     skew::Skews,
     source_status::{SourceStatus, SourceStatuses},
@@ -41,6 +41,16 @@ pub(super) struct PrometheusRound {
     /// Why a volume may be missing.
     pub gaps: Vec<VolumeGap>,
     pub answered: Option<Millis>,
+}
+
+/// What the last round of Prometheus queries said of guests.
+#[derive(Debug, Default)]
+pub(super) struct ScrapedRound {
+    /// The last sample of each guest, with its receipt.
+    pub known: HashMap<Key, (ScrapedGuest, Receipt)>,
+    /// Why guests may be missing.
+    pub gap: Option<SourceError>,
+    pub contention_since: Option<KubevirtVersion>,
 }
 
 /// The last images that Ceph reported.
