@@ -33,6 +33,7 @@ pub mod insight;
 mod inventory;
 mod join;
 mod kubelet;
+mod last_rows;
 mod latency;
 mod launcher_stats;
 pub mod long_term;

@@ -1,32 +1,10 @@
 //! Limits how many VMs a snapshot shows, fairly by namespace: with its figures, its history and its place in every list a
 //! VM takes several kilobytes, whatever the objects take that show it. `join` applies the limit.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 
-use super::{inventory::Entry, observation::SourceError};
-use i18n::msg;
-use model::{reason::Reason, source::SourceId, vm::Kind};
-
-/// The VMs that a snapshot leaves out.
-#[derive(Debug, Default)]
-pub(super) struct OmittedRows {
-    by_source: BTreeMap<SourceId, usize>,
-    most: usize,
-    /// The namespace that has the most VMs.
-    fullest: String,
-}
-
-impl OmittedRows {
-    /// Returns what the source of these VMs reports.
-    pub fn error(&self, id: SourceId) -> Option<SourceError> {
-        let count = self.by_source.get(&id)?.to_string();
-        let (most, namespace) = (self.most.to_string(), self.fullest.clone());
-        let detail = msg!(collect.crowded_vms, count = count, most = most, namespace = namespace);
-        Some(SourceError { reason: Reason::TooLarge, detail })
-    }
-}
+use super::{inventory::Entry, last_rows::OmittedRows};
+use model::{source::SourceId, vm::Kind};
 
 /// Keeps at most this many entries. The namespaces with the most entries lose their last ones, until each has as many as
 /// the others may have: a namespace with fewer loses none.

@@ -11,27 +11,15 @@ use std::{
 use super::{
     dependencies::Dependencies,
     inventory::Entry,
+    last_rows::{Asks, Rows, is_counted},
     observation::{At, Backend, Image, Key, NodeTarget, Targets},
-    rows::Rows,
     state::ClusterState,
     touched::Name,
 };
 use model::{
-    activity::Activity,
-    figure::Source,
     source::SourceId,
     vm::{Status, Vm},
 };
-
-/// What one VM is worth asking for.
-#[derive(Debug, PartialEq)]
-pub(super) struct Asks {
-    /// Its node.
-    pub node: bool,
-    /// Its guest's agent.
-    pub guest: bool,
-    pub images: Box<[Image]>,
-}
 
 impl ClusterState {
     pub(super) fn asks(&self, entry: &Entry, vm: &Vm, dependencies: &Dependencies) -> Asks {
@@ -137,13 +125,5 @@ impl Rows {
     fn images(&self) -> Arc<[Image]> {
         let images: BTreeSet<&Image> = self.shown().flat_map(|(_, asks)| &asks.images).collect();
         images.into_iter().cloned().collect()
-    }
-}
-
-/// Whether virt-handler counts what the VM does now.
-pub(super) fn is_counted(vm: &Vm) -> bool {
-    match &vm.activity {
-        Activity::Known(known) => known.source == Source::VirtHandler && !known.stale,
-        Activity::Missing(_) => false,
     }
 }

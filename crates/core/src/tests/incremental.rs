@@ -5,7 +5,7 @@ mod observations;
 use proptest::prelude::*;
 
 use super::{
-    super::{ClusterState, Limits, rows::Rows},
+    super::{ClusterState, Limits, last_rows::Rows},
     *,
 };
 use model::totals::Totals;
