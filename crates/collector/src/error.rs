@@ -13,7 +13,7 @@ use super::{
     connect::{CredentialError, ProxyError, TooManyInterim, TooMuchOverhead},
     transport::{NoWatch, Silent},
 };
-use crate::k8s::peer_error::PeerError;
+use crate::{duration::seconds, k8s::peer_error::PeerError};
 use i18n::msg;
 use model::{message::Message, reason::Reason};
 use wukong_core::observation::SourceError;
@@ -213,11 +213,6 @@ impl From<http::Error> for Failure {
     fn from(_: http::Error) -> Self {
         Self::BadName
     }
-}
-
-/// A duration in seconds as text, such as `5` or `0.5`.
-pub fn seconds(time: Duration) -> String {
-    time.as_secs_f64().to_string()
 }
 
 /// Describes why a request to the API server failed.

@@ -13,6 +13,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 mod connect;
+mod duration;
 mod error;
 pub mod events;
 #[cfg(any(test, feature = "fuzzing"))]

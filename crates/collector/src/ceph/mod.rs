@@ -23,7 +23,8 @@ use self::{
 };
 use super::{
     budget::Budget,
-    error::{Failure, seconds, source_error},
+    duration::seconds,
+    error::{Failure, source_error},
     outside::{Site, SiteLimits},
     poll::Source,
 };

@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use tower::BoxError;
 
 use super::{
-    CredentialError,
+    CredentialError, TlsError,
     http_client::{Http, HttpConfig},
     proxy::ProxyHop,
     tcp::CONNECT_TIMEOUT,
-    tls::{Tls, TlsError},
+    tls::Tls,
     user::Identity,
 };
 use crate::config::Proxy;

@@ -1,5 +1,5 @@
 //! Errors of connecting to a cluster: mistakes that a person must correct before the program can start, and
-//! failures of credentials and proxies while it runs.
+//! failures of credentials, TLS and proxies while it runs.
 //!
 //! The texts of the error types are for the operator's terminal and log. The texts for readers of pages are
 //! in `locales/` and contain no paths and no addresses.
@@ -8,8 +8,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use kube::config::InClusterError;
 
-use super::tls::TlsError;
-use crate::error::seconds;
+use crate::duration::seconds;
 use i18n::msg;
 use model::{message::Message, reason::Reason};
 
@@ -87,6 +86,21 @@ impl From<kube::Error> for ConnectError {
     fn from(error: kube::Error) -> Self {
         Self::Client(error.to_string())
     }
+}
+
+/// Why a TLS configuration cannot be used, as far as that is known without a server.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("none of the authorities' certificates can be read")]
+    Authorities,
+    #[error("the tls-server-name is neither a name nor an address: correct it in the kubeconfig")]
+    ServerName,
+    #[error(transparent)]
+    Identity(#[from] CredentialError),
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
 }
 
 /// Why there are no credentials, or none but those that were refused.

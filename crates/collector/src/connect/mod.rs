@@ -31,7 +31,7 @@ pub use self::{
     authenticate::{Authenticated, OnRefusal},
     credentials::Credentials,
     dial::Connections,
-    error::{ConnectError, CredentialError, ProxyError},
+    error::{ConnectError, CredentialError, ProxyError, TlsError},
     http_client::{Http, HttpConfig},
     interim::TooManyInterim,
     kubeconfig::KubeconfigLocation,
@@ -39,5 +39,4 @@ pub use self::{
     proxy::ProxyHop,
     target::{Summary, Target, find, of_kubeconfig},
     tcp::CONNECT_TIMEOUT,
-    tls::TlsError,
 };

@@ -9,26 +9,11 @@ use std::sync::Arc;
 
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use kube::{Config, client::ConfigExt};
-use rustls::{ClientConfig, Error, sign::SingleCertAndKey};
+use rustls::{ClientConfig, sign::SingleCertAndKey};
 use rustls_pki_types::{CertificateDer, ServerName};
 
-use super::{CredentialError, user::Identity};
+use super::{TlsError, user::Identity};
 use crate::pinned::{Names, PinningVerifier};
-
-/// Why a TLS configuration cannot be used, as far as that is known without a server.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    #[error("none of the authorities' certificates can be read")]
-    Authorities,
-    #[error("the tls-server-name is neither a name nor an address: correct it in the kubeconfig")]
-    ServerName,
-    #[error(transparent)]
-    Identity(#[from] CredentialError),
-    #[error(transparent)]
-    Rustls(#[from] Error),
-    #[error(transparent)]
-    Kube(#[from] kube::Error),
-}
 
 /// TLS to servers: what is trusted, and which certificate is presented to a server that asks for one.
 pub struct Tls {
