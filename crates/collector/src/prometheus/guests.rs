@@ -5,13 +5,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Tally,
     answer::{Guests, Part},
     api::{Api, CREDENTIALS},
-    describe_left_out, describe_too_large,
     identity::Scope,
     query::Queries,
     samples::Gathered,
+    tally::{Tally, describe_left_out, describe_too_large},
 };
 use crate::{
     config::PrometheusConfig,

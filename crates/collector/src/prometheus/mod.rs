@@ -14,6 +14,7 @@ mod oversized;
 mod query;
 pub(super) mod range;
 mod samples;
+mod tally;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,7 +28,8 @@ use self::{
     identity::{NameLabel, Scope},
     oversized::OversizedNamespaces,
     query::Queries,
-    samples::{Gathered, Limit},
+    samples::Gathered,
+    tally::{Tally, describe_left_out, describe_too_large},
 };
 use super::{
     addresses::without_addresses,
@@ -39,15 +41,10 @@ use super::{
 use crate::config::{CollectConfig, PrometheusConfig};
 use crate::{
     clock::steady,
-    k8s::text::is_identifier,
     observation_sender::{Closed, ObservationSender},
 };
 use i18n::{key, msg};
-use model::{
-    message::{Key, Message},
-    reason::Reason,
-    source::SourceId,
-};
+use model::{message::Message, reason::Reason, source::SourceId};
 use wukong_core::observation::{
     Observation, PrometheusFacts, ScrapedGuests, SourceError, Targets, VolumeGap, VolumeRef, VolumeStats,
 };
@@ -214,44 +211,6 @@ impl Disks {
     }
 }
 
-/// The combined result of a round's queries.
-#[derive(Default)]
-struct Tally {
-    answered: bool,
-    failure: Option<Failure>,
-    warnings: Vec<Message>,
-    too_large: BTreeMap<String, Limit>,
-}
-
-impl Tally {
-    /// Adds the result of a part's queries. Each failure is reported once.
-    fn count<T>(&mut self, part: Key, gathered: Gathered<T>, site: &Site) -> Part<T> {
-        for failure in gathered.failures {
-            let why = site.describe(CREDENTIALS, &failure).detail;
-            let warning = msg!(collect.lacks, part = part, why = why);
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
-            self.failure.get_or_insert(failure);
-        }
-        self.answered |= gathered.answered;
-        self.too_large.extend(gathered.too_large);
-        gathered.part
-    }
-
-    fn end(self) -> Result<Vec<Message>, Failure> {
-        let Self { answered, failure, mut warnings, too_large } = self;
-        match failure {
-            Some(failure) if !answered => Err(failure),
-            _ => {
-                let all = too_large.iter().take(FOREIGN);
-                warnings.extend(all.map(|(namespace, limit)| describe_too_large(namespace, *limit)));
-                Ok(warnings)
-            }
-        }
-    }
-}
-
 /// The namespaces of exporters that name other namespaces, those with the most series first.
 fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) -> Vec<Message> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -265,28 +224,4 @@ fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) 
         msg!(collect.foreign_series, count = count.to_string(), namespace = namespace, flag = flag)
     };
     counts.into_iter().take(FOREIGN).map(say).collect()
-}
-
-/// Describes a namespace whose series exceed a limit; an empty one stands for an answer of which no namespace can
-/// be told.
-fn describe_too_large(namespace: &str, limit: Limit) -> Message {
-    let shown = if is_identifier(namespace) { namespace } else { "" };
-    match limit {
-        Limit::Bytes(limit) if namespace.is_empty() => {
-            let words = msg!(collect.too_large, bytes = limit.to_string());
-            msg!(collect.about, peer = "Prometheus", words = words)
-        }
-        Limit::Bytes(limit) => {
-            msg!(collect.too_large_series, namespace = shown, bytes = limit.to_string())
-        }
-        Limit::Things if namespace.is_empty() => describe_left_out(),
-        Limit::Things => {
-            let count = answer::MOST_THINGS.to_string();
-            msg!(collect.crowding_series, namespace = shown, count = count)
-        }
-    }
-}
-
-fn describe_left_out() -> Message {
-    msg!(collect.more_series, count = answer::MOST_THINGS.to_string())
 }
