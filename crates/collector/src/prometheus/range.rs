@@ -3,10 +3,9 @@
 
 mod activity;
 mod decode;
+mod figure;
 #[cfg(test)]
 mod tests;
-
-use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use self::decode::decode_all;
 use self::{
-    activity::ask_activity,
-    decode::{SeriesByKey, SeriesFilter, cpu_series, gauge_series, scaled_series},
+    activity::{SeriesByFigure, ask_activity},
+    decode::SeriesByKey,
+    figure::{Figure, Query},
 };
 use super::super::long_term::{PastQuery, Question, Questions, Reply};
 use super::{
     api::{self, Api, CREDENTIALS, PlainQueries, open, site},
-    identity::{NameLabel, Scope},
+    identity::Scope,
     query::{self, Queries},
 };
 use crate::{
@@ -29,10 +29,8 @@ use crate::{
     error::Failure,
     outside::Site,
 };
-use model::{Millis, activity_history::ActivityFigure};
-use wukong_core::long_term::{LongTermAnswer, Names, RecordedSeries, Times, VmSelection};
+use wukong_core::long_term::{LongTermAnswer, Times, VmSelection};
 
-type SeriesByFigure = [SeriesByKey; ActivityFigure::COUNT];
 type AnsweredQuestion = (Reply, Result<RangeResults, Failure>);
 
 /// The result of the queries for one question, and the failures of some of them.
@@ -112,109 +110,6 @@ impl PrometheusHistory {
     }
 }
 
-/// How the answer to a query is decoded.
-#[derive(Clone, Copy)]
-enum Figure {
-    Cpu,
-    Memory,
-    Claim,
-    /// An amount of instances, times this.
-    Scaled(f64),
-}
-
-impl Figure {
-    /// The times to request: the growth of a counter needs one more at the beginning.
-    fn requested_times(self, times: Times) -> Times {
-        match self {
-            Self::Cpu => Times { from: times.from - times.step, count: times.count + 1, ..times },
-            Self::Memory | Self::Claim | Self::Scaled(_) => times,
-        }
-    }
-
-    fn read(self, answer: &[u8], scope: &Scope, names: &Names, times: Times) -> Option<SeriesByKey> {
-        match self {
-            Self::Scaled(scale) => scaled_series(
-                answer,
-                SeriesFilter { scope, names: Some(&names.instances) },
-                NameLabel::Instance,
-                times,
-                scale,
-            ),
-            Self::Cpu => cpu_series(
-                answer,
-                SeriesFilter { scope, names: Some(&names.instances) },
-                self.requested_times(times),
-            ),
-            Self::Memory => gauge_series(
-                answer,
-                SeriesFilter { scope, names: Some(&names.instances) },
-                NameLabel::Instance,
-                times,
-            ),
-            Self::Claim => gauge_series(
-                answer,
-                SeriesFilter { scope, names: Some(&names.claims) },
-                NameLabel::Claim,
-                times,
-            ),
-        }
-    }
-
-    async fn ask(self, api: &Api, query: &Query<'_>, times: Times) -> Result<SeriesByKey, Failure> {
-        let names = query.names.clone();
-        let read = move |answer: &[u8], scope: &Scope| self.read(answer, scope, &names, times);
-        api.range(query.text, self.requested_times(times), read).await
-    }
-
-    /// Asks, and once more with a longer step if the server refuses that many points.
-    async fn ask_with_finest_step(
-        self,
-        api: &Api,
-        query: &Query<'_>,
-        times: Times,
-    ) -> Result<SeriesByKey, Failure> {
-        match self.ask(api, query, times).await {
-            Err(failure) if is_too_fine(&failure) => {
-                let coarse = coarser(times);
-                let found = self.ask(api, query, coarse).await?;
-                Ok(found.into_iter().map(|(key, values)| (key, stretched(&values, coarse, times))).collect())
-            }
-            result => result,
-        }
-    }
-}
-
-/// The factor by which a step that was too short is lengthened.
-const COARSER: Millis = 4;
-
-/// Whether the server refuses that many points. Prometheus returns at most 11,000 per series, VictoriaMetrics
-/// `-search.maxPointsPerTimeseries`; an operator may set lower limits.
-fn is_too_fine(failure: &Failure) -> bool {
-    let says_so = |line: &str| {
-        ["maximum resolution", "maxPointsPerTimeseries", "too many points"]
-            .iter()
-            .any(|words| line.contains(words))
-    };
-    matches!(failure, Failure::Refused { code, says, .. } if code.is_client_error() && says_so(&says.line))
-}
-
-/// Fewer times over the same span, with the same last time.
-fn coarser(times: Times) -> Times {
-    let (step, count) = (times.step * COARSER, times.count.div_ceil(COARSER as usize));
-    Times { from: times.last() - (count as Millis - 1) * step, step, count }
-}
-
-/// Maps the points of a longer step to the requested times: each point stands for the step that ends at its
-/// time.
-fn stretched(values: &RecordedSeries, coarse: Times, times: Times) -> RecordedSeries {
-    let value = |index: usize| {
-        let behind = (times.last() - times.at(index)).div_euclid(coarse.step);
-        let place = usize::try_from(behind).ok().and_then(|behind| coarse.count.checked_sub(behind + 1));
-        values.get(place?).copied().flatten()
-    };
-    (0..times.count).map(value).collect()
-}
-
 /// Sends the queries concurrently. A failed query costs its own figure; if all fail, so does the answer.
 async fn ask(
     api: &Api,
@@ -270,10 +165,4 @@ async fn ask_claims(
 ) -> Option<Result<SeriesByKey, Failure>> {
     let query = query?;
     Some(Figure::Claim.ask_with_finest_step(api, &query, times).await)
-}
-
-/// A query, and the objects that it is about.
-struct Query<'a> {
-    text: &'a str,
-    names: Arc<Names>,
 }

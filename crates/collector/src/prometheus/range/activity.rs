@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Figure, Query, SeriesByFigure, SeriesByKey};
+use super::{
+    decode::SeriesByKey,
+    figure::{Figure, Query},
+};
 use crate::{
     error::Failure,
     prometheus::{
@@ -13,7 +16,11 @@ use crate::{
         api::Api,
     },
 };
+use model::activity_history::ActivityFigure;
 use wukong_core::long_term::{Times, VmSelection};
+
+/// The series of each figure of what a guest does.
+pub(super) type SeriesByFigure = [SeriesByKey; ActivityFigure::COUNT];
 
 /// Queries that run at the same time.
 const AT_ONCE: usize = 4;

@@ -1,10 +1,15 @@
 //! Answers to range queries: what they are decoded into, and refusals of too many points.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use super::{super::query::RESIDENT, *};
+use super::{
+    super::{identity::NameLabel, query::RESIDENT},
+    decode::{SeriesFilter, cpu_series, gauge_series},
+    figure::{coarser, is_too_fine, stretched},
+    *,
+};
 use crate::k8s::peer_error::PeerError;
-use wukong_core::observation::Key;
+use wukong_core::{long_term::Names, observation::Key};
 
 fn all(scope: &Scope) -> SeriesFilter<'_> {
     SeriesFilter { scope, names: None }
