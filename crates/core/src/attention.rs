@@ -78,5 +78,6 @@ pub fn kind(found: &Found) -> AttentionKind {
         | Found::Undersized { .. } => AttentionKind::Undersized,
         Found::Contention { .. } | Found::UnexplainedContention { .. } => AttentionKind::Contended,
         Found::SlowDrive { .. } => AttentionKind::SlowDisk,
+        Found::StuckMigration(_) => AttentionKind::Migration,
     }
 }

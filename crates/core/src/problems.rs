@@ -10,7 +10,7 @@ use model::{
     format,
     insight::{Resource, Sizing},
     rates::{DriveRates, OperationRates, Rate},
-    thresholds::{LEAST_OPERATIONS, SLOW, SWAP, USE},
+    thresholds::{LEAST_OPERATIONS, RESENT, SLOW, SWAP, USE},
     vm::{GuestFilesystem, Status, Vm, Volume},
     vm_health::{Level, Problem, VmHealth},
 };
@@ -58,6 +58,8 @@ pub enum Found<'a> {
         name: &'a str,
         nanos: u64,
     },
+    /// A live migration that does not converge.
+    StuckMigration(Migrating<'a>),
     Cpu {
         percent: u64,
     },
@@ -70,6 +72,18 @@ pub enum Found<'a> {
         resource: Resource,
         percent: u64,
     },
+}
+
+/// How far a live migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrating<'a> {
+    target: &'a str,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes of the VM's memory.
+    pub memory: u64,
+    /// What the guest writes, and what is sent, in bytes per second.
+    speeds: Option<(u64, u64)>,
 }
 
 /// Returns what is wrong with a VM that runs. Nothing is allocated, because lists ask for each VM.
@@ -200,7 +214,16 @@ fn guest<'a>(vm: &'a Vm, of: &'a GuestActivity) -> impl Iterator<Item = Found<'a
         (Some(_), None) => Found::Contention { thousandths, node: &vm.summary.node },
         (None, None) => Found::UnexplainedContention { thousandths, node: &vm.summary.node },
     });
-    swapping.map(Found::Swapping).into_iter().chain(waiting).chain(slowest_drive(of))
+    swapping.map(Found::Swapping).into_iter().chain(waiting).chain(slowest_drive(of)).chain(stuck_migration(vm, of))
+}
+
+/// Returns the live migration if it has sent the memory so often that it will hardly end by itself.
+fn stuck_migration<'a>(vm: &'a Vm, of: &GuestActivity) -> Option<Found<'a>> {
+    let target = Some(&*vm.summary.migrating_to).filter(|target| !target.is_empty())?;
+    let progress = of.migration.as_deref()?;
+    let (sent, memory) = progress.processed.zip(vm.summary.memory.filter(|memory| *memory > 0))?;
+    let speeds = progress.dirty_rate.zip(progress.transfer_rate);
+    (sent / memory >= RESENT).then_some(Found::StuckMigration(Migrating { target, sent, memory, speeds }))
 }
 
 /// Returns how long vCPUs wait, if that is too long.
@@ -237,6 +260,7 @@ impl Found<'_> {
             | Self::Swapping(_)
             | Self::AtLimit { .. }
             | Self::SlowDrive { .. }
+            | Self::StuckMigration(_)
             | Self::Cpu { .. }
             | Self::Undersized { .. } => Level::High,
         }
@@ -272,6 +296,7 @@ impl Found<'_> {
             Self::SlowDrive { name, nanos } => {
                 msg!(health.slow_drive, drive = name, latency = format::millis(nanos))
             }
+            Self::StuckMigration(migrating) => migrating.text(),
             Self::Cpu { percent } => msg!(health.cpu, percent = digits(percent)),
             Self::FillingUp { days: 0 } => msg!(health.full_today),
             Self::FillingUp { days } => msg!(health.full_in, n = days),
@@ -298,8 +323,35 @@ impl Found<'_> {
             Self::UnexplainedContention { .. } => msg!(health.advice_unexplained_contention),
             Self::AtLimit { .. } | Self::Cpu { .. } | Self::Undersized { .. } => msg!(health.advice_cpu),
             Self::SlowDrive { .. } => msg!(health.advice_drive),
+            Self::StuckMigration(_) => msg!(health.advice_migration),
         }
     }
+}
+
+impl Migrating<'_> {
+    fn text(&self) -> Message {
+        let [sent, memory] = [self.sent, self.memory].map(gi);
+        let target = self.target;
+        match self.speeds {
+            Some((written, moved)) => {
+                let [written, moved] = [written, moved].map(|bytes| per_second(Rate(bytes.saturating_mul(1000))));
+                msg!(
+                    health.migration_speeds,
+                    node = target,
+                    sent = sent,
+                    memory = memory,
+                    written = written,
+                    moved = moved
+                )
+            }
+            None => msg!(health.migration, node = target, sent = sent, memory = memory),
+        }
+    }
+}
+
+fn gi(bytes: u64) -> String {
+    let format::Amount { digits, unit } = format::total_bytes(bytes);
+    format!("{digits} {unit}")
 }
 
 fn digits(percent: u64) -> String {

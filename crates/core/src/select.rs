@@ -204,7 +204,7 @@ struct Tally<'a> {
     nodes: BTreeMap<&'a str, u32>,
     statuses: [u32; 6],
     attention: u32,
-    attention_kinds: [u32; 7],
+    attention_kinds: [u32; 8],
 }
 
 impl<'a> Tally<'a> {

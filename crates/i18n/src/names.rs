@@ -33,6 +33,7 @@ pub fn attention_kind(kind: AttentionKind) -> Key {
         AttentionKind::Undersized => key!(attention_kind.undersized),
         AttentionKind::Contended => key!(attention_kind.contended),
         AttentionKind::SlowDisk => key!(attention_kind.slow_disk),
+        AttentionKind::Migration => key!(attention_kind.migration),
         AttentionKind::NotStarting => key!(attention_kind.not_starting),
         AttentionKind::Unknown => key!(attention_kind.unknown),
     }

@@ -15,6 +15,8 @@ pub enum AttentionKind {
     /// Its vCPUs wait for a CPU of the host.
     Contended,
     SlowDisk,
+    /// Its live migration does not converge.
+    Migration,
     /// It does not start.
     NotStarting,
     /// Its state or a figure is unknown or stale.
@@ -22,18 +24,19 @@ pub enum AttentionKind {
 }
 
 impl AttentionKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Down,
         Self::FillingUp,
         Self::Undersized,
         Self::Contended,
         Self::SlowDisk,
+        Self::Migration,
         Self::NotStarting,
         Self::Unknown,
     ];
     /// The kinds in addresses and JSON.
-    const CODES: [&str; 7] =
-        ["down", "filling", "undersized", "contended", "slow-disk", "schedule", "unknown"];
+    const CODES: [&str; 8] =
+        ["down", "filling", "undersized", "contended", "slow-disk", "migration", "schedule", "unknown"];
 
     pub fn code(self) -> &'static str {
         Self::CODES[self as usize]
@@ -55,7 +58,7 @@ pub const MAX_CAUSE: usize = 22 + 1 + 63 + 1 + 253;
 impl Attention {
     /// What the parameter may be, for messages.
     pub(crate) const EXPECTED: &str =
-        "0, 1, down, filling, undersized, contended, slow-disk, schedule, unknown or KIND.CAUSE";
+        "0, 1, down, filling, undersized, contended, slow-disk, migration, schedule, unknown or KIND.CAUSE";
 
     /// Parses what [`Self::code`] writes. `None` if it is nothing of that.
     pub(crate) fn parse(code: &str) -> Option<Self> {

@@ -34,6 +34,9 @@ pub const SWAP: Rate = Rate(1_000 << 20);
 /// Nanoseconds from which an operation of a drive is slow, and operations per second from which that counts.
 pub const SLOW: u64 = 50_000_000;
 pub const LEAST_OPERATIONS: Rate = Rate(5_000);
+/// How many times its memory a VM has sent when its live migration counts as one that does not converge. A migration that
+/// converges sends little more than the memory once.
+pub const RESENT: u64 = 2;
 
 impl Level {
     /// The level of a share of something that must not run out: a disk, or the guest's memory.

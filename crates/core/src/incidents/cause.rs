@@ -38,6 +38,8 @@ pub(super) enum Cause<'a> {
     Contended(&'a str),
     /// Its slowest disk is of this storage class, which may be unknown.
     SlowDisk(&'a str),
+    /// It is on this node, which may be unknown.
+    Migration(&'a str),
     NotStarting(u64),
     State,
     Missing(SourceId, Reason),
@@ -52,6 +54,7 @@ impl Cause<'_> {
             Self::Undersized(_) | Self::MoreUndersized => AttentionKind::Undersized,
             Self::Contended(_) => AttentionKind::Contended,
             Self::SlowDisk(_) => AttentionKind::SlowDisk,
+            Self::Migration(_) => AttentionKind::Migration,
             Self::NotStarting(_) => AttentionKind::NotStarting,
             Self::State | Self::Missing(..) | Self::Stale(_) => AttentionKind::Unknown,
         }
@@ -77,7 +80,7 @@ impl Cause<'_> {
                 coded(&[&kind.name().to_ascii_lowercase(), "."].concat(), &[namespace, ".", name].concat())
             }),
             Self::MoreFillingUp | Self::MoreUndersized => "more".to_owned(),
-            Self::Contended(name) | Self::SlowDisk(name) => coded("", name),
+            Self::Contended(name) | Self::SlowDisk(name) | Self::Migration(name) => coded("", name),
             Self::State => "state".to_owned(),
             Self::Missing(source, reason) => [source.code(), ".", reason.code()].concat(),
             Self::Stale(source) => [source.code(), ".stale"].concat(),
@@ -129,6 +132,7 @@ fn running<'a>(at: usize, vm: &'a Vm, outlook: &Outlook<'a>, add: &mut impl FnMu
             AttentionKind::FillingUp => worse(&mut filling, urgency),
             AttentionKind::Undersized => worse(&mut undersized, urgency),
             AttentionKind::SlowDisk => add(Cause::SlowDisk(storage_class(vm, &found)), urgency),
+            AttentionKind::Migration => add(Cause::Migration(&vm.summary.node), urgency),
             _ => add(Cause::Contended(&vm.summary.node), urgency),
         }
     }

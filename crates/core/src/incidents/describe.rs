@@ -55,6 +55,7 @@ pub(super) fn describe(group: &Group, visible: &Visible, outlooks: &Outlooks) ->
         }
         Cause::Contended(node) => members.contended(node),
         Cause::SlowDisk(class) => members.slow_disk(class),
+        Cause::Migration(_) => members.migration(),
         Cause::State => members.state(),
         Cause::Missing(source, reason) => members.missing(group.cause, source, reason),
         Cause::Stale(source) => members.stale(group.cause, source),
@@ -270,6 +271,24 @@ impl<'a> Members<'a> {
             class => msg!(incident.latency_of, latency = latency, class = class),
         };
         Said { subject, title, why, fix: msg!(health.advice_drive), since: None }
+    }
+
+    fn migration(&self) -> Said {
+        let (subject, title) = self.title(
+            |vm, namespace| msg!(incident.migration, vm = vm, namespace = namespace),
+            |n| msg!(incident.many_migrations, n = n),
+        );
+        let sent = |found: &Found| match found {
+            Found::StuckMigration(migrating) => migrating.sent / migrating.memory.max(1),
+            _ => 0,
+        };
+        let worst = self.problems(AttentionKind::Migration).map(|(_, found)| found);
+        let why = worst.max_by_key(sent).map(|found| found.text()).unwrap_or_default();
+        let since = self.since(|vm| {
+            let migration = vm.migrations.iter().find(|migration| !migration.has_ended())?;
+            migration.started.or(Some(migration.created))
+        });
+        Said { subject, title, why, fix: msg!(health.advice_migration), since }
     }
 
     fn state(&self) -> Said {

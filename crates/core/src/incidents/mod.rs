@@ -36,7 +36,7 @@ pub struct Incidents {
     pub total: u32,
     /// VMs that need attention; and for each kind, in the order of [`AttentionKind::ALL`]. A VM may need it for several.
     pub vms: u32,
-    pub kinds: [u32; 7],
+    pub kinds: [u32; 8],
     pub rows: Vec<Incident>,
 }
 

@@ -17,7 +17,7 @@ use crate::{
 use i18n::{Lang, Render};
 use model::{
     attention::{Attention, AttentionKind},
-    details::Condition,
+    details::{Condition, Migration},
     figure::{Basis, Figure, Missing, Sample, Unit},
     groups::Node,
     insight::{Filling, Finding, Insight, Sizing, Verdict, Window},
@@ -216,6 +216,30 @@ fn since_when_is_known_only_if_every_vm_says_so() {
 }
 
 #[test]
+fn migrations_that_do_not_converge_are_merged_by_their_node() {
+    let begun = |name: &str, sent, started: Option<Millis>| {
+        let running = Migration { phase: "Running".into(), created: NOW - 90, started, ..Migration::default() };
+        let before = Migration { phase: "Failed".into(), created: NOW - 900, ..Migration::default() };
+        with(with(calm("a", name), migrating(sent)), |vm| vm.migrations = vec![running.into(), before.into()])
+    };
+    let vms = vec![
+        begun("one", 8, None),
+        begun("two", 12, Some(NOW - 60)),
+        begun("early", 7, None),
+        with(begun("three", 8, Some(NOW - 50)), |vm| vm.summary.node = "n3".into()),
+    ];
+    let all = check(&seen(vms));
+    assert_eq!(
+        titles(&all),
+        ["2 live migrations do not converge", "The live migration of three in a does not converge"]
+    );
+    let rows: Vec<_> = all.rows.iter().map(|row| (row.cause.as_str(), row.since)).collect();
+    assert_eq!(rows, [("n1", Some(NOW - 90)), ("n3", Some(NOW - 50))]);
+    let most = "The live migration to n2 does not converge: 12 Gi are sent, and the VM has 4 Gi of memory.";
+    assert_eq!(all.rows[0].why.english(), most);
+}
+
+#[test]
 fn figures_are_merged_by_reason_and_source() {
     let disk = |name: &str, source, reason| {
         with(calm("a", name), |vm| {
@@ -357,7 +381,7 @@ fn an_incident_of_one_vm_is_not_that_of_another_of_the_same_name() {
 /// What the documentation says of each threshold is what the code has.
 #[test]
 fn the_documented_thresholds_are_those_of_the_code() {
-    use model::thresholds::{CONTENTION, DAYS, LEAST_OPERATIONS, SLOW, SPACE, SWAP, USE};
+    use model::thresholds::{CONTENTION, DAYS, LEAST_OPERATIONS, RESENT, SLOW, SPACE, SWAP, USE};
     let rows: Vec<Vec<&str>> = include_str!("../../../../docs/attention.md")
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|'))
@@ -384,6 +408,7 @@ fn the_documented_thresholds_are_those_of_the_code() {
         ("the guest swaps", (format!("from {} MiB/s", (SWAP.0 / 1_000) >> 20), none())),
         ("vCPUs wait", (waits(CONTENTION.high), waits(CONTENTION.critical))),
         ("the same, while the VM uses at least 90 % of its own CPU", (waits(CONTENTION.high), none())),
+        ("a live migration has sent", (format!("from {RESENT} times"), none())),
         ("the mean read or write", (format!("from {} ms", SLOW / 1_000_000), none())),
     ] {
         assert_eq!(levels(problem), wanted, "{problem}");

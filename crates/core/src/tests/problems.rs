@@ -6,7 +6,7 @@ use super::{history::vm_of, *};
 use crate::{attention, outlook::Outlook, problems};
 use i18n::{Lang, Localize};
 use model::{
-    activity::{Activity, GuestActivity, MemoryUse, Storage, Swap, Traffic},
+    activity::{Activity, GuestActivity, MemoryUse, MigrationProgress, Storage, Swap, Traffic},
     figure::{Basis, Figure, Missing, Sample, Unit},
     rates::{DriveRates, GuestRates, OperationRates, Rate},
     vm::{GuestFilesystem, Status, Volume},
@@ -48,6 +48,15 @@ pub(super) fn activity(vm: &mut Vm) -> &mut GuestActivity {
         Activity::Known(known) => known,
         Activity::Missing(_) => panic!("it is known"),
     }
+}
+
+/// Migrates to `n2`: has sent this much, and knows what is written and sent in a second.
+pub(super) fn migrates(vm: &mut Vm, sent: u64, speeds: Option<(u64, u64)>) {
+    vm.summary.migrating_to = "n2".into();
+    vm.summary.memory = Some(4 << 30);
+    let (dirty_rate, transfer_rate) = speeds.unzip();
+    let progress = MigrationProgress { processed: Some(sent), remaining: None, dirty_rate, transfer_rate };
+    activity(vm).migration = Some(Box::new(progress));
 }
 
 fn filesystem(mount_point: &str, kind: &str, percent: u64) -> GuestFilesystem {
@@ -247,6 +256,39 @@ const CASES: &[Case] = &[
     (
         "a drive that hardly does anything",
         |vm| drives(vm, &[drive("root", 4_999, Some(60_000_000)), drive("data", 9_000, Some(49_999_999))]),
+        Level::Normal,
+        &[],
+    ),
+    (
+        "a migration that does not converge",
+        |vm| migrates(vm, 2 * (4 << 30), Some((200_000_000, 100_000_000))),
+        Level::High,
+        &[
+            "The live migration to n2 does not converge: 8 Gi are sent, and the VM has 4 Gi of memory. The guest writes 200 MB/s, and 100 MB/s are sent.",
+        ],
+    ),
+    (
+        "a migration of which no speed is known",
+        |vm| migrates(vm, 9 * (4 << 30), None),
+        Level::High,
+        &["The live migration to n2 does not converge: 36 Gi are sent, and the VM has 4 Gi of memory."],
+    ),
+    ("a migration that may converge", |vm| migrates(vm, 2 * (4 << 30) - 1, None), Level::Normal, &[]),
+    (
+        "a migration that is over",
+        |vm| {
+            migrates(vm, 9 * (4 << 30), None);
+            vm.summary.migrating_to = String::new();
+        },
+        Level::Normal,
+        &[],
+    ),
+    (
+        "a migration of a VM whose memory is unknown",
+        |vm| {
+            migrates(vm, 9 * (4 << 30), None);
+            vm.summary.memory = None;
+        },
         Level::Normal,
         &[],
     ),

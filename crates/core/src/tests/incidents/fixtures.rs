@@ -76,6 +76,16 @@ pub fn contended(percent: u32) -> impl FnOnce(&mut Vm) {
     }
 }
 
+/// Migrates, and has sent so many GiB of its four.
+pub fn migrating(sent: u64) -> impl FnOnce(&mut Vm) {
+    move |vm| {
+        if let model::activity::Activity::Missing(_) = vm.activity {
+            vm.activity = super::problems::calm().activity;
+        }
+        super::problems::migrates(vm, sent << 30, None);
+    }
+}
+
 pub fn cluster(mut vms: Vec<Vm>, nodes: Vec<Node>) -> Arc<Snapshot> {
     vms.sort_by(|a, b| {
         let order = |vm: &Vm| (vm.summary.name.clone(), vm.summary.namespace.clone(), vm.summary.kind);

@@ -38,6 +38,7 @@ prop_compose! {
         fullness in prop::option::of(0..110_u64),
         contention in prop::option::of(0..30_u32),
         drive in prop::option::of(text()),
+        sent in prop::option::of(0..20_u64),
         failure in prop::option::of(text()),
         (fault, unschedulable) in (prop::option::of(text()), any::<bool>()),
     ) -> Vm {
@@ -59,6 +60,9 @@ prop_compose! {
         }
         if let Some(drive) = drive {
             vm = with(vm, slow(&drive));
+        }
+        if let Some(sent) = sent {
+            vm = with(vm, migrating(sent));
         }
         vm.summary.kubevirt_status = if unschedulable { "ErrorUnschedulable".into() } else { String::new() };
         vm.failure = failure.map(|text| Box::new(Missing { detail: text.into(), ..Missing::from(Reason::NotRunning) }));

@@ -260,6 +260,9 @@ fn running_kinds(vm: &Vm, beside: &AttentionFacts) -> BTreeSet<AttentionKind> {
     let cpu = is_high(&usage.cpu);
     let memory = usage.guest_memory.map_or_else(|| is_high(&usage.memory), |percent| percent >= 85);
     let swaps = fresh.is_some_and(|known| known.swap.is_ok());
+    let sent = fresh.and_then(|known| known.migration.as_ref()?.processed);
+    let is_stuck = !vm.summary.migrating_to.is_empty()
+        && sent.zip(vm.summary.memory).is_some_and(|(sent, memory)| sent >= 2 * memory);
     let history = beside.undersized.contains(&row(vm.summary.key()));
     let is_full = volumes.any(|sample| is_full(sample.used, sample.of, 85))
         || filesystems.any(|of| is_full(of.used.unwrap(), of.total.unwrap(), 85));
@@ -269,6 +272,7 @@ fn running_kinds(vm: &Vm, beside: &AttentionFacts) -> BTreeSet<AttentionKind> {
         // At its own limit, a VM waits for nobody else.
         (AttentionKind::Contended, fresh.is_some() && !cpu),
         (AttentionKind::SlowDisk, fresh.is_some()),
+        (AttentionKind::Migration, is_stuck),
         (AttentionKind::Unknown, has_unknown(vm)),
     ];
     needs.into_iter().filter(|(_, is)| *is).map(|(kind, _)| kind).collect()
