@@ -29,7 +29,7 @@
     const { target, key } = event;
     const place = target.closest(".card, .vms tbody tr");
     if (place) return next(items, place.querySelector(ITEM), key);
-    if (key === "ArrowDown" && target.matches("[type=search]")) return items[0];
+    if (key === "ArrowDown" && target.matches(".filters [type=search]")) return items[0];
     return undefined;
   }
 
@@ -74,6 +74,52 @@
   addEventListener("click", ({ target, ctrlKey, metaKey, shiftKey }) => {
     if (target.closest?.("a[href]:not([download])") && !ctrlKey && !metaKey && !shiftKey) stay();
   });
+
+  // The search of the bar suggests names, and opens the one that is chosen.
+  const BASE = new URL("../..", document.currentScript.src);
+  let sought;
+  function suggestion(list, { kind, namespace, name }) {
+    const isVm = kind === "vm";
+    const option = new Option(isVm ? "" : list.dataset[kind], isVm ? `${namespace}/${name}` : name);
+    const path = { vm: `vms/${namespace}/${name}`, node: `nodes/${name}`, namespace: `?namespace=${name}` }[kind];
+    option.dataset.href = new URL(path, BASE);
+    return option;
+  }
+  async function suggest(field) {
+    const text = field.value.trim();
+    const answer = text && await fetch(new URL(`api/search?q=${encodeURIComponent(text)}`, BASE)).catch(() => null);
+    if (field.value.trim() !== text) return;
+    const { matches } = answer?.ok ? await answer.json() : { matches: [] };
+    field.list.replaceChildren(...matches.map((match) => suggestion(field.list, match)));
+  }
+  /** Opens what is suggested and has this name. A VM can be named without its namespace if no other has its name. */
+  function open(field) {
+    const text = field.value.trim();
+    const options = [...field.list.options];
+    const named = options.filter(({ value }) => value.endsWith(`/${text}`));
+    const chosen = options.find(({ value }) => value === text) ?? (named.length === 1 ? named[0] : null);
+    if (!chosen || !text) return false;
+    const link = Object.assign(document.createElement("a"), { href: chosen.dataset.href });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    field.value = "";
+    return true;
+  }
+  addEventListener("input", ({ target, inputType, isComposing }) => {
+    if (!target.list || isComposing) return;
+    clearTimeout(sought);
+    // Letters that are typed have another type, and browsers that give none have a choice.
+    const isChoice = !inputType || inputType === "insertReplacementText";
+    if (!isChoice || !open(target)) sought = setTimeout(suggest, PAUSE / 2, target);
+  });
+  addEventListener("submit", (event) => {
+    clearTimeout(sought);
+    const field = event.target.querySelector("[list]");
+    if (!field || !open(field)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, true);
 
   // Back leads to the view that was left, although another one is the default from now on.
   addEventListener("click", ({ target }) => {

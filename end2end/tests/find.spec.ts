@@ -281,6 +281,41 @@ test.describe("with a script", { tag: "@script" }, () => {
     });
   }
 
+  test("the search of the bar suggests names from the server, and opens the one that is chosen", async ({ page }) => {
+    await open(page, "/");
+    const field = page.locator(".search input");
+    const options = page.locator("#suggestions option");
+    const values = () => options.evaluateAll((all) => all.map((it) => (it as HTMLOptionElement).value));
+    await field.pressSequentially("orders-worker-0");
+    await expect.poll(values).toContain("shop/orders-worker-05");
+    // The list belongs to the browser, which tells of a choice like this.
+    const choose = (value: string) => field.evaluate((input: HTMLInputElement, value) => {
+      input.value = value;
+      input.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertReplacementText" }));
+    }, value);
+    await choose("shop/orders-worker-05");
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("orders-worker-05");
+    await expect(field).toHaveValue("");
+    await field.fill("worker-01");
+    await expect.poll(values).toContain("worker-01");
+    await expect(options.filter({ hasText: "Node" }).first()).toHaveAttribute("value", "worker-01");
+    await choose("worker-01");
+    await expect(page).toHaveURL(/\/nodes\/worker-01$/);
+    await field.fill("monitoring");
+    await expect.poll(values).toContain("monitoring");
+    await field.press("Enter");
+    await expect(page).toHaveURL(/\/\?namespace=monitoring$/);
+  });
+
+  test("a text that no name is leads to the list", async ({ page }) => {
+    await open(page, "/insights");
+    const field = page.locator(".search input");
+    await field.fill("orders");
+    await expect(page.locator("#suggestions option")).not.toHaveCount(0);
+    await field.press("Enter");
+    await expect(page).toHaveURL(/\/\?q=orders$/);
+  });
+
   test("a delayed search does not replace a page that was opened meanwhile", async ({ page }) => {
     await open(page, "/");
     let requested = false;

@@ -101,7 +101,7 @@ for (const [path, test] of [["/ops/vms", below], ["", behind("")]] as const) {
       }
       await page.goBack();
       await shows(page, "/sources");
-      await page.getByRole("banner").getByRole("searchbox").fill("a");
+      await page.locator(".search input").fill("a");
       await page.keyboard.press("Enter");
       await shows(page, "/?q=a");
       expect(await marked(), "no page was loaded as a document").toBe(true);

@@ -61,6 +61,7 @@ mod row_limit;
 mod rows;
 pub mod scope;
 mod scraped_guests;
+pub mod search;
 pub mod select;
 mod sharing;
 mod similar;

@@ -30,6 +30,7 @@ mod figure;
 mod groups;
 mod history;
 mod nodes;
+mod search;
 mod totals;
 mod vm_events;
 
@@ -37,6 +38,7 @@ pub use attention::AttentionJson;
 pub use groups::GroupsJson;
 pub use history::{HistoryJson, InsightsJson};
 pub use nodes::{NodeAnswerJson, NodePageJson};
+pub use search::SearchJson;
 pub use totals::{SourceJson, StatsJson};
 
 /// Returns the VMs as a JSON array; `None` if it would have more than `most` bytes. `size` is an estimate of its bytes.

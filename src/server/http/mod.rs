@@ -67,6 +67,7 @@ pub fn router(app: App) -> Router {
         .route("/api/groups", get(rest::groups))
         .route("/api/nodes/{name}", get(rest::node))
         .route("/api/attention", get(rest::attention))
+        .route("/api/search", get(rest::search))
         .layer(layers::compression())
         .layer(middleware::from_fn_with_state(app.limits.clone(), limits::render_answer));
     let list = Router::new()

@@ -25,10 +25,11 @@ use super::{
     vm_events::{EventsViewer, REQUEST_WAITS},
 };
 use model::{
+    bad_param::Expected,
     groups::GroupsQuery,
     insight::InsightQuery,
     name::is_dns_subdomain,
-    query::Query,
+    query::{MAX_TEXT, Query},
     vm::{Kind, Vm},
 };
 use wukong_core::{Visible, details::details, incidents};
@@ -143,6 +144,20 @@ pub async fn node(
     let report = wukong_core::nodes::report(&visible, &name);
     let report = report.ok_or_else(|| unknown("node", visible.is_ready()))?;
     Ok(fresh(&json::NodeAnswerJson::new(&report, visible.sources())))
+}
+
+/// `GET /api/search`: the names that contain `?q=`.
+pub async fn search(
+    State(app): State<App>,
+    viewer: Viewer,
+    QueryParams(params): QueryParams,
+) -> ApiResult<Response> {
+    let text = params.get("q").unwrap_or_default();
+    if text.len() > MAX_TEXT {
+        return Err(params::bad("q", Expected::Text));
+    }
+    let visible = app.reader.visible(viewer.scope());
+    Ok(fresh(&json::SearchJson::new(&wukong_core::search::search(&visible, &text))))
 }
 
 /// `GET /api/attention`: what needs a person, merged by cause.

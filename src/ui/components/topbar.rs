@@ -91,8 +91,8 @@ fn Pages() -> impl IntoView {
     }
 }
 
-/// Searches for a VM from any page. The box is emptied when the list opens, whose own filter then holds the
-/// text.
+/// Searches from any page. `keys.js` fills the suggestions, and opens the one that is chosen. The box is emptied when the
+/// list opens, whose own filter then holds the text.
 #[component]
 fn Search() -> impl IntoView {
     let go = use_go();
@@ -110,11 +110,13 @@ fn Search() -> impl IntoView {
             <input
                 type="search"
                 name="q"
+                list="suggestions"
                 maxlength="253"
                 autocomplete="off"
                 aria-label=t!(topbar.find)
                 placeholder=t!(topbar.find)
             />
+            <datalist id="suggestions" data-node=t!(list.node) data-namespace=t!(list.namespace)></datalist>
         </form>
     }
 }

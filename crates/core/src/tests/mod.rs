@@ -28,6 +28,7 @@ mod property;
 mod row_limit;
 mod scope;
 mod scraped_guests;
+mod search;
 mod sharing;
 mod similar;
 mod sources;

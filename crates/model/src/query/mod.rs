@@ -70,7 +70,7 @@ impl Default for Query {
 }
 
 /// The longest text that can be searched for: Kubernetes names have at most 253 characters.
-const MAX_TEXT: usize = 253;
+pub const MAX_TEXT: usize = 253;
 
 impl Query {
     /// The names of all parameters.

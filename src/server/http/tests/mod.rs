@@ -19,6 +19,7 @@ mod names;
 mod pages;
 mod prefetch;
 mod query;
+mod search;
 pub(crate) mod sign_in;
 mod slow_readers;
 mod tls;
