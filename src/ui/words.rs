@@ -84,6 +84,7 @@ pub fn sort(sort: Sort) -> &'static str {
         Sort::CpuUsed => t!(list.cpu_used),
         Sort::MemoryUsed => t!(list.memory_used),
         Sort::DiskUsed => t!(list.disk_used),
+        Sort::FullestDisk => t!(list.fullest_disk),
         Sort::GuestMemory => t!(list.guest_memory),
         Sort::Network => t!(list.network),
         Sort::Storage => t!(list.storage),

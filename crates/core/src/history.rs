@@ -18,6 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use super::Limits;
 use model::{
     Millis,
+    activity_history::AmountPoint,
     figure::Source,
     history::{History, Point, Series, Span, Sparklines},
     insight::Resource,
@@ -43,6 +44,16 @@ const MOST_GONE: usize = 4000;
 const GONE_AFTER: Millis = 60_000;
 /// The kubelet measures volumes every one to two minutes, however often it is asked.
 const KUBELET_PERIOD: Millis = 60_000;
+
+/// The five-minute means of a VM's last day, oldest first.
+pub(super) struct Day {
+    /// In percent, in the order of [`index`], without those from before the VM was last resized.
+    pub figures: [Series; FIGURES],
+    /// Bytes that the guest uses, without those from before the VM was last resized; `None` if nothing is known of it.
+    pub guest_memory: Option<Series<AmountPoint>>,
+    /// Used bytes of the VM's volumes, in their order; `None` for those without a history.
+    pub volumes: Vec<Option<Series<AmountPoint>>>,
+}
 
 /// The history of all VMs. The map is locked for writing only while VMs are added or forgotten.
 #[derive(Debug, Default)]
@@ -114,11 +125,11 @@ impl HistoryStore {
         self.timeline(uid).map(|timeline| timeline.lock().sparklines(now)).unwrap_or_default()
     }
 
-    /// Returns the day's five-minute means, oldest first, without those from before the VM was last resized.
-    pub(super) fn day(&self, uid: &str, now: Millis) -> [Series; FIGURES] {
-        match self.timeline(uid) {
-            Some(timeline) => timeline.lock().day(now),
-            None => Timeline::default().day(now),
+    /// Returns the five-minute means of a VM's last day.
+    pub(super) fn day(&self, vm: &Vm, now: Millis) -> Day {
+        match self.timeline(&vm.uid) {
+            Some(timeline) => timeline.lock().day(&vm.volumes, now),
+            None => Timeline::default().day(&vm.volumes, now),
         }
     }
 

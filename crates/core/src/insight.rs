@@ -7,20 +7,22 @@ pub use super::findings::{Findings, Running};
 use super::{
     Scope, Visible,
     frame::{Identity, frame},
-    history::{COARSE, HistoryStore, index},
+    history::{COARSE, Day, HistoryStore, index},
+    problems::is_short_of,
     select::on_node,
 };
 use model::{
     Millis,
-    figure::Unit,
-    history::Series,
+    activity_history::AmountPoint,
+    figure::{Basis, Layer, Sample, Unit},
+    history::{Point, Series},
     insight::{
         Filling, Finding, FindingKind, Hints, Insight, InsightQuery, InsightSort, InsightTotals, PAGE_SIZE,
         Resource, Silence, Sizing, Verdict, Window,
     },
     query::Order,
     view::InsightsView,
-    vm::{Status, Vm},
+    vm::{Status, Vm, Volume},
 };
 
 /// Hours of history that each hint needs.
@@ -33,9 +35,9 @@ pub(super) const UNDERSIZED: u64 = 900;
 const OVERSIZED: u64 = 500;
 /// Recommended allocation in percent of the 95th percentile: a quarter more.
 const HEAD_ROOM: u64 = 125;
-/// Steps of an allocation: whole cores of CPU, quarters of a Gi of memory.
+/// Steps of an allocation, as people order it: whole cores of CPU, whole Gi of memory.
 const CORE: u64 = 1_000_000_000;
-const QUARTER_GI: u64 = 256 << 20;
+const GI: u64 = 1 << 30;
 
 /// Five-minute means in an hour. Half of them are enough for a median.
 const PER_HOUR: usize = 12;
@@ -111,7 +113,7 @@ fn findings(hints: &Hints) -> impl Iterator<Item = Finding> {
             Verdict::Oversized { .. } => Some(Finding::Oversized(sizing)),
         }
     });
-    hints.disk.ok().map(Finding::FillingUp).into_iter().chain(sized)
+    hints.disk.clone().ok().map(Finding::FillingUp).into_iter().chain(sized)
 }
 
 fn count(totals: &mut InsightTotals, finding: &Finding) {
@@ -132,22 +134,69 @@ fn count(totals: &mut InsightTotals, finding: &Finding) {
 
 /// Returns what the last day suggests for one VM.
 pub fn hints(vm: &Vm, store: &HistoryStore, now: Millis) -> Hints {
-    let day = store.day(&vm.uid, now);
-    let of = |resource| &day[index(resource)];
-    let (cpu, memory) = (vm.summary.cpu.unwrap_or(0), vm.summary.memory.unwrap_or(0));
-    let mut hints = Hints {
-        cpu: sizing(of(Resource::Cpu), Unit::Nanocores, cpu),
-        memory: sizing(of(Resource::Memory), Unit::Bytes, memory),
-        disk: match vm.summary.usage.disk.sample() {
-            Some(sample) => filling(of(Resource::Disk), sample.used, sample.of),
-            None => Err(too_short(0)),
-        },
-    };
+    let day = store.day(vm, now);
+    let mut hints = Hints { cpu: cpu(vm, &day), memory: memory(vm, &day), disk: disk(vm, &day) };
+    for sizing in [&mut hints.cpu, &mut hints.memory].into_iter().flatten() {
+        if matches!(sizing.verdict, Verdict::Oversized { .. }) && is_short_of(vm, sizing.resource()) {
+            sizing.verdict = Verdict::Fits;
+        }
+    }
     // The newest five minutes are not over yet.
     let sizings = [&mut hints.cpu, &mut hints.memory].into_iter().flatten().map(|sizing| &mut sizing.window);
     let fillings = hints.disk.iter_mut().map(|filling| &mut filling.window);
     sizings.chain(fillings).for_each(|window| window.to = window.to.min(now));
     hints
+}
+
+fn cpu(vm: &Vm, day: &Day) -> Result<Sizing, Silence> {
+    let (day, of) = (&day.figures[index(Resource::Cpu)], vm.summary.cpu.unwrap_or(0));
+    let mut sizing = sizing(day, Unit::Nanocores, of)?;
+    let last_hour = day.points.iter().rev().take(PER_HOUR).filter_map(|point| point.tenths());
+    let recent = last_hour.max().map_or(0, |tenths| amount(tenths.into(), of));
+    if matches!(sizing.verdict, Verdict::Oversized { enough } if enough < recent) {
+        sizing.verdict = Verdict::Fits;
+    }
+    Ok(sizing)
+}
+
+/// The guest's own figure decides: the host also counts what the guest has not given back.
+fn memory(vm: &Vm, day: &Day) -> Result<Sizing, Silence> {
+    let of = vm.summary.memory.unwrap_or(0);
+    let by_guest =
+        day.guest_memory.as_ref().and_then(|guest| sizing(&in_percent(guest, of), Unit::Bytes, of).ok());
+    match by_guest {
+        Some(sizing) => Ok(Sizing { by_guest: true, ..sizing }),
+        None => sizing(&day.figures[index(Resource::Memory)], Unit::Bytes, of),
+    }
+}
+
+/// Returns the forecast of the volume that is full first. Only if no volume has enough history, it is that of all disks
+/// together, which may be known from Prometheus.
+fn disk(vm: &Vm, day: &Day) -> Result<Filling, Silence> {
+    let forecast = |(volume, series): (&Volume, &Option<Series<AmountPoint>>)| {
+        // What a backend has allocated is never given back, and says nothing of what is free.
+        let is_backend = |of: &&Sample| of.basis == Basis::Backend || of.source.layer() == Layer::Backend;
+        let sample = volume.usage.sample().filter(|sample| !is_backend(sample))?;
+        let hint = filling(&in_percent(series.as_ref()?, sample.of), sample.used, sample.of);
+        Some(hint.map(|filling| Filling { volume: Some(volume.name.as_str().into()), ..filling }))
+    };
+    let known = vm.volumes.iter().zip(&day.volumes).filter_map(forecast).filter(is_judged);
+    let first = known.min_by_key(|hint| match hint {
+        Ok(filling) => (0, filling.days),
+        Err(Silence::Unclear) => (1, 0),
+        Err(Silence::Far) => (2, 0),
+        Err(Silence::Steady | Silence::TooShort { .. }) => (3, 0),
+    });
+    first.unwrap_or_else(|| match vm.summary.usage.disk.sample() {
+        Some(sample) => filling(&day.figures[index(Resource::Disk)], sample.used, sample.of),
+        None => Err(too_short(0)),
+    })
+}
+
+/// Returns amounts in percent of the allocation or the capacity of today.
+fn in_percent(amounts: &Series<AmountPoint>, of: u64) -> Series {
+    let point = |point: &AmountPoint| point.amount().map_or(Point::GAP, |amount| Point::of(amount, of));
+    Series { start: amounts.start, step: amounts.step, points: amounts.points.iter().map(point).collect() }
 }
 
 fn too_short(known: u32) -> Silence {
@@ -175,7 +224,7 @@ pub(super) fn sizing(day: &Series, unit: Unit, of: u64) -> Result<Sizing, Silenc
         p95_tenths if p95_tenths < OVERSIZED => judge_low_use(unit, p95, peak, of),
         _ => Verdict::Fits,
     };
-    Ok(Sizing { unit, p95, peak, of, verdict, window })
+    Ok(Sizing { unit, p95, peak, of, verdict, by_guest: false, window })
 }
 
 /// Returns the amount for tenths of a percent, rounded up because it is shown as "at most".
@@ -189,7 +238,7 @@ fn judge_low_use(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
     let roomy = p95.saturating_mul(HEAD_ROOM).div_ceil(100);
     let (wanted, part) = match unit {
         Unit::Nanocores => (roomy, CORE),
-        Unit::Bytes => (roomy.max(peak), QUARTER_GI),
+        Unit::Bytes => (roomy.max(peak), GI),
     };
     let enough = wanted.max(1).div_ceil(part).saturating_mul(part);
     if enough < of { Verdict::Oversized { enough } } else { Verdict::Fits }
@@ -218,6 +267,7 @@ pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silen
         return Err(Silence::Far);
     }
     Ok(Filling {
+        volume: None,
         used,
         of,
         per_day: (rise * of as f64 / 1000.0) as u64,

@@ -14,6 +14,7 @@ use super::{
     observation::{Pause, SourceError},
     pod::Pod,
     pods::PodQuery,
+    problems::fullest_disk,
     readings::VmPlacement,
     state::{ClusterState, FORGET_AFTER},
     status::{self, InstanceState},
@@ -160,7 +161,8 @@ impl ClusterState {
         let guest = Guest { memory: Self::counted_memory(&activity).or(guest.memory), ..guest };
         let usage = Usage { guest_memory: fresh_percent(guest.memory.as_ref()), ..summary.usage };
         let summary = VmSummary { usage, ..summary };
-        let vm = describe(entry, summary, (volumes, guest), context.pod.ok());
+        let mut vm = describe(entry, summary, (volumes, guest), context.pod.ok());
+        vm.summary.usage.fullest_disk = fullest_disk(&vm);
         let migrations = self.migrations_of(namespace, entry.vm_name, dependencies);
         Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, activity, pressure, migrations, ..vm }
     }

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::{attention, groups::key, outlook::Outlooks};
 use model::{
-    figure::Figure,
+    figure::{Figure, Sample},
     map::{BLOCK, Cell, Map, MapGroup, MapNames, MapVm},
     query::{GroupBy, Measure},
     totals::{Measured, Totals},
@@ -18,7 +18,7 @@ pub fn map(matching: &[&Arc<Vm>], outlooks: &Outlooks, by: GroupBy, color: Measu
     let needs_attention = |vm: &&&Vm| !attention::kinds(vm, &outlooks.of_vm(vm)).is_empty();
     let group = |(name, vms): (&str, Vec<&Vm>)| MapGroup {
         name: name.to_owned(),
-        cells: vms.iter().map(|vm| Cell::of(&vm.summary, figure(&vm.summary, color)).byte()).collect(),
+        cells: vms.iter().map(|vm| cell(&vm.summary, color).byte()).collect(),
         marks: vms.chunks(BLOCK).map(hash_names).collect(),
         used: used(&vms, color),
         attention: vms.iter().filter(needs_attention).count() as u32,
@@ -60,6 +60,16 @@ fn grouped<'a>(matching: &[&'a Arc<Vm>], by: GroupBy) -> HashMap<&'a str, Vec<&'
         vms.sort_unstable_by_key(|vm| (vm.key(), vm.uid.as_str()));
     }
     groups
+}
+
+/// The fullest disk decides the colour, as it does everywhere.
+fn cell(vm: &VmSummary, color: Measure) -> Cell {
+    match (color, &vm.usage.disk, vm.usage.fullest_disk) {
+        (Measure::Disk, Figure::Known(sample), Some(percent)) => {
+            Cell::of(vm, &Figure::Known(Sample { used: percent, of: 100, ..*sample }))
+        }
+        _ => Cell::of(vm, figure(vm, color)),
+    }
 }
 
 fn figure(vm: &VmSummary, color: Measure) -> &Figure {

@@ -39,6 +39,20 @@ pub fn report(visible: &Visible, name: &str) -> Option<NodeReport> {
     Some(NodeReport { group, level, problems, top, findings })
 }
 
+/// Other VMs of its node that a VM's page names.
+const NEIGHBOURS: usize = 3;
+
+/// Returns the other VMs of its node that use the most CPU, of those that the viewer may see.
+pub fn neighbours(visible: &Visible, vm: &Vm) -> Vec<Consumer> {
+    let node = vm.summary.node.as_str();
+    let is_neighbour = |other: &&Vm| {
+        let summary = &other.summary;
+        summary.node == node && summary.status == Status::Running && summary.key() != vm.summary.key()
+    };
+    let others = visible.vms().iter().map(|vm| &**vm).filter(|_| !node.is_empty()).filter(is_neighbour);
+    largest(others.filter_map(|vm| use_of(vm, TopBy::Cpu)).collect(), NEIGHBOURS)
+}
+
 /// `all` is how many VMs the list shows for the node.
 fn ranking(vms: &[&Vm], all: usize, by: TopBy) -> Ranking {
     let running = vms.iter().filter(|vm| vm.summary.status == Status::Running);

@@ -60,7 +60,7 @@ impl<'a> Outlooks<'a> {
         let outlook = outlook.copied().unwrap_or_default();
         // The host's figure of memory counts only if the guest's does not contradict it.
         let is_confirmed = vm.summary.usage.guest_memory.is_none_or(|percent| percent >= SPACE.high);
-        let memory = outlook.memory.filter(|_| is_confirmed);
+        let memory = outlook.memory.filter(|sizing| sizing.by_guest || is_confirmed);
         Outlook { lost: self.lost_node(&vm.summary), memory, ..outlook }
     }
 

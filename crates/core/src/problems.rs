@@ -63,14 +63,16 @@ pub enum Found<'a> {
     Cpu {
         percent: u64,
     },
-    /// Its disks, all together, are full in this many whole days.
+    /// A volume, or all disks together, is full in this many whole days.
     FillingUp {
+        volume: Option<&'a str>,
         days: u32,
     },
     /// The 95th percentile of a day's use is close to the allocation, or above it. The use at the moment is not.
     Undersized {
         resource: Resource,
         percent: u64,
+        by_guest: bool,
     },
 }
 
@@ -87,9 +89,11 @@ pub struct Migrating<'a> {
 }
 
 /// Returns what is wrong with a VM that runs. Nothing is allocated, because lists ask for each VM.
-pub fn problems<'a>(vm: &'a Vm, outlook: &Outlook) -> impl Iterator<Item = Found<'a>> + use<'a> {
-    let filling = outlook.filling.map(|filling| Found::FillingUp { days: filling.days });
-    let disks = filesystems(vm).chain(volumes(vm)).chain(filling);
+pub fn problems<'a>(vm: &'a Vm, outlook: &Outlook<'a>) -> impl Iterator<Item = Found<'a>> + use<'a> {
+    let filling = outlook
+        .filling
+        .map(|filling| Found::FillingUp { volume: filling.volume.as_deref(), days: filling.days });
+    let disks = full_disks(vm).chain(filling);
     let (memory, cpu) = (memory(vm), cpu(vm));
     // What is so at the moment needs no history.
     let undersized = [
@@ -100,8 +104,23 @@ pub fn problems<'a>(vm: &'a Vm, outlook: &Outlook) -> impl Iterator<Item = Found
     disks.chain(memory).chain(guest).chain(cpu).chain(undersized.into_iter().flatten())
 }
 
+/// Returns whether a VM lacks CPU or memory at the moment, so that less of it would do harm.
+pub fn is_short_of(vm: &Vm, resource: Resource) -> bool {
+    problems(vm, &Outlook::default()).any(|found| match found {
+        Found::Contention { .. }
+        | Found::UnexplainedContention { .. }
+        | Found::AtLimit { .. }
+        | Found::Cpu { .. } => resource == Resource::Cpu,
+        Found::GuestMemory { .. } | Found::HostMemory { .. } | Found::Swapping(_) => {
+            resource == Resource::Memory
+        }
+        _ => false,
+    })
+}
+
 fn undersized<'a>(sizing: &Sizing) -> Found<'a> {
-    Found::Undersized { resource: sizing.resource(), percent: sizing.tenths() / 10 }
+    let Sizing { by_guest, .. } = *sizing;
+    Found::Undersized { resource: sizing.resource(), percent: sizing.tenths() / 10, by_guest }
 }
 
 /// Returns what the VM's page says first.
@@ -147,12 +166,26 @@ fn not_running(vm: &Vm) -> Problem {
     })
 }
 
-fn filesystems(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
-    vm.guest.filesystems.iter().filter_map(|filesystem| {
-        let percent = filesystem_percent(filesystem)?;
-        (Level::of_space(percent) > Level::Normal)
-            .then_some(Found::FullFilesystem { mount_point: &filesystem.mount_point, percent })
-    })
+/// Returns how full the fullest file system of the guest, or the fullest volume, is in percent.
+pub fn fullest_disk(vm: &Vm) -> Option<u64> {
+    filesystems(vm).chain(volumes(vm)).map(|(_, percent)| percent).max()
+}
+
+fn full_disks(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
+    let is_full = |(_, percent): &(&str, u64)| Level::of_space(*percent) > Level::Normal;
+    let filesystems = filesystems(vm)
+        .filter(is_full)
+        .map(|(mount_point, percent)| Found::FullFilesystem { mount_point, percent });
+    let volumes = volumes(vm).filter(is_full).map(|(name, percent)| Found::FullVolume { name, percent });
+    filesystems.chain(volumes)
+}
+
+/// Returns the mount point of each file system, and how full it is in percent.
+fn filesystems(vm: &Vm) -> impl Iterator<Item = (&str, u64)> {
+    vm.guest
+        .filesystems
+        .iter()
+        .filter_map(|filesystem| Some((&*filesystem.mount_point, filesystem_percent(filesystem)?)))
 }
 
 /// Returns how full a file system is, unless it is always full.
@@ -163,8 +196,9 @@ fn filesystem_percent(filesystem: &GuestFilesystem) -> Option<u64> {
     (!is_read_only).then(|| model::figure::ratio(used, total, 100))
 }
 
-/// An image may be as large as its volume, whatever is in it: where the guest's file systems on it are known, they decide.
-fn volumes(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
+/// Returns the name of each volume, and how full it is in percent. An image may be as large as its volume, whatever is in
+/// it: where the guest's file systems on it are known, they decide.
+fn volumes(vm: &Vm) -> impl Iterator<Item = (&str, u64)> {
     let is_seen_by_guest = |volume: &&Volume| {
         let mut on_it = vm.guest.filesystems.iter().filter(|filesystem| filesystem.claim == volume.claim);
         volume.claim.is_empty() || !on_it.any(|filesystem| filesystem_percent(filesystem).is_some())
@@ -173,9 +207,7 @@ fn volumes(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
         let sample = volume.usage.sample()?;
         // What a backend has allocated is never given back, and says nothing of what is free.
         let is_backend = sample.basis == Basis::Backend || sample.source.layer() == Layer::Backend;
-        let percent = sample.percent();
-        (!is_backend && Level::of_space(percent) > Level::Normal)
-            .then_some(Found::FullVolume { name: &volume.name, percent })
+        (!is_backend).then(|| (&*volume.name, sample.percent()))
     })
 }
 
@@ -214,7 +246,12 @@ fn guest<'a>(vm: &'a Vm, of: &'a GuestActivity) -> impl Iterator<Item = Found<'a
         (Some(_), None) => Found::Contention { thousandths, node: &vm.summary.node },
         (None, None) => Found::UnexplainedContention { thousandths, node: &vm.summary.node },
     });
-    swapping.map(Found::Swapping).into_iter().chain(waiting).chain(slowest_drive(of)).chain(stuck_migration(vm, of))
+    swapping
+        .map(Found::Swapping)
+        .into_iter()
+        .chain(waiting)
+        .chain(slowest_drive(of))
+        .chain(stuck_migration(vm, of))
 }
 
 /// Returns the live migration if it has sent the memory so often that it will hardly end by itself.
@@ -254,7 +291,7 @@ impl Found<'_> {
             Self::Contention { thousandths, .. } | Self::UnexplainedContention { thousandths, .. } => {
                 Level::of_contention(*thousandths)
             }
-            Self::FillingUp { days } => Level::of_days(*days),
+            Self::FillingUp { days, .. } => Level::of_days(*days),
             // Full use is no fault.
             Self::HostMemory { .. }
             | Self::Swapping(_)
@@ -298,10 +335,19 @@ impl Found<'_> {
             }
             Self::StuckMigration(migrating) => migrating.text(),
             Self::Cpu { percent } => msg!(health.cpu, percent = digits(percent)),
-            Self::FillingUp { days: 0 } => msg!(health.full_today),
-            Self::FillingUp { days } => msg!(health.full_in, n = days),
-            Self::Undersized { resource: Resource::Cpu, percent } => {
+            Self::FillingUp { volume: None, days: 0 } => msg!(health.full_today),
+            Self::FillingUp { volume: None, days } => msg!(health.full_in, n = days),
+            Self::FillingUp { volume: Some(volume), days: 0 } => {
+                msg!(health.volume_full_today, volume = volume)
+            }
+            Self::FillingUp { volume: Some(volume), days } => {
+                msg!(health.volume_full_in, volume = volume, n = days)
+            }
+            Self::Undersized { resource: Resource::Cpu, percent, .. } => {
                 msg!(health.undersized_cpu, percent = digits(percent))
+            }
+            Self::Undersized { percent, by_guest: true, .. } => {
+                msg!(health.undersized_guest_memory, percent = digits(percent))
             }
             Self::Undersized { percent, .. } => {
                 msg!(health.undersized_memory, percent = digits(percent))
@@ -315,7 +361,9 @@ impl Found<'_> {
             Self::FullFilesystem { .. } | Self::FullVolume { .. } | Self::FillingUp { .. } => {
                 msg!(health.advice_disk)
             }
-            Self::GuestMemory { .. } | Self::Swapping(_) => msg!(health.advice_memory),
+            Self::GuestMemory { .. } | Self::Swapping(_) | Self::Undersized { by_guest: true, .. } => {
+                msg!(health.advice_memory)
+            }
             Self::HostMemory { .. } | Self::Undersized { resource: Resource::Memory, .. } => {
                 msg!(health.advice_guest)
             }
@@ -334,7 +382,8 @@ impl Migrating<'_> {
         let target = self.target;
         match self.speeds {
             Some((written, moved)) => {
-                let [written, moved] = [written, moved].map(|bytes| per_second(Rate(bytes.saturating_mul(1000))));
+                let [written, moved] =
+                    [written, moved].map(|bytes| per_second(Rate(bytes.saturating_mul(1000))));
                 msg!(
                     health.migration_speeds,
                     node = target,

@@ -70,6 +70,7 @@ impl<'a> Selection<'a> {
             Sort::CpuUsed => by(vms, order, |vm| used(&vm.summary.usage.cpu)),
             Sort::MemoryUsed => by(vms, order, |vm| used(&vm.summary.usage.memory)),
             Sort::DiskUsed => by(vms, order, |vm| used(&vm.summary.usage.disk)),
+            Sort::FullestDisk => by(vms, order, |vm| vm.summary.usage.fullest_disk),
             Sort::GuestMemory => by(vms, order, |vm| amounts::guest_memory(vm).known()),
             Sort::Network => by(vms, order, |vm| amounts::network(vm).known()),
             Sort::Storage => by(vms, order, |vm| amounts::storage(vm).known()),
@@ -204,7 +205,7 @@ struct Tally<'a> {
     nodes: BTreeMap<&'a str, u32>,
     statuses: [u32; 6],
     attention: u32,
-    attention_kinds: [u32; 8],
+    attention_kinds: [u32; AttentionKind::COUNT],
 }
 
 impl<'a> Tally<'a> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{
     Millis,
     delta::RowKey,
+    details::VmDetails,
     map::MapNames,
     query::{PAGE_SIZE, Query, ViewKind},
     view::{HomeView, SourcesView, VmView},
@@ -18,6 +19,7 @@ use super::{
     frame::{Identity, frame},
     groups::capacity,
     map,
+    nodes::neighbours,
     outlook::Outlooks,
     problems,
     select::Selection,
@@ -81,7 +83,9 @@ pub fn vm(visible: &Visible, identity: &Identity, namespace: &str, name: &str, n
         frame: frame(visible, identity, now),
         similar: if vm.is_none() { similar(visible, namespace, name) } else { Vec::new() },
         vm: vm.map(|vm| Vm { summary: summary(vm, &outlooks), ..vm.clone() }),
-        details: vm.map(|vm| details(vm, visible.sources())).unwrap_or_default(),
+        details: vm
+            .map(|vm| VmDetails { neighbours: neighbours(visible, vm), ..details(vm, visible.sources()) })
+            .unwrap_or_default(),
         health: vm.map(|vm| problems::health(vm, &outlooks.of_vm(vm))).unwrap_or_default(),
     }
 }

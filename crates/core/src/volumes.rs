@@ -158,5 +158,6 @@ pub(super) fn usage(cpu: Figure, memory: Figure, volumes: &[Volume], left_out: u
         disk_known: known as u32,
         disk_volumes: (volumes.len() as u32).saturating_add(left_out),
         guest_memory: None,
+        fullest_disk: None,
     }
 }

@@ -24,7 +24,8 @@ pub enum AttentionKind {
 }
 
 impl AttentionKind {
-    pub const ALL: [Self; 8] = [
+    pub const COUNT: usize = 8;
+    pub const ALL: [Self; Self::COUNT] = [
         Self::Down,
         Self::FillingUp,
         Self::Undersized,
@@ -35,7 +36,7 @@ impl AttentionKind {
         Self::Unknown,
     ];
     /// The kinds in addresses and JSON.
-    const CODES: [&str; 8] =
+    const CODES: [&str; Self::COUNT] =
         ["down", "filling", "undersized", "contended", "slow-disk", "migration", "schedule", "unknown"];
 
     pub fn code(self) -> &'static str {

@@ -7,6 +7,7 @@ use super::{
     Millis,
     activity::{Activity, Part},
     figure::Missing,
+    groups::Consumer,
     message::Message,
     rates::{DriveRates, InterfaceRates},
 };
@@ -32,6 +33,8 @@ pub struct VmDetails {
     /// How long the launcher pod waits for CPU, memory and I/O, as one text; empty if `pressure_gap` says why not.
     pub pressure: Message,
     pub pressure_gap: Option<Box<Missing>>,
+    /// The other VMs of its node that use the most CPU. Only pages have them.
+    pub neighbours: Vec<Consumer>,
 }
 
 /// A network interface and its rates.

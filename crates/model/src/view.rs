@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     activity::ActivityRow,
+    attention::AttentionKind,
     details::VmDetails,
     events::Timeline,
     history::{History, Sparklines},
@@ -80,7 +81,7 @@ pub struct Facets {
     pub statuses: [u32; 6],
     /// VMs that need attention; and for each kind, in the order of `AttentionKind::ALL`. A VM may need it for several.
     pub attention: u32,
-    pub attention_kinds: [u32; 8],
+    pub attention_kinds: [u32; AttentionKind::COUNT],
 }
 
 /// The values of one filter, and how many VMs each would leave. A cluster of 3,000 namespaces has 3,000

@@ -121,6 +121,9 @@ pub struct Usage {
     /// Percent of its memory that the guest uses, as its own system sees it; `None` if that is unknown or old.
     /// If it is known, it decides how serious `memory` is.
     pub guest_memory: Option<u64>,
+    /// Percent of the fullest file system of the guest, or of the fullest volume; `None` if none is known. If it is known,
+    /// it decides how serious `disk` is.
+    pub fullest_disk: Option<u64>,
 }
 
 /// What a card or a row shows.

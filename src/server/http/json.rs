@@ -240,6 +240,8 @@ struct UsageJson {
     /// Number of volumes that `disk` counts, and of all volumes.
     disk_known: u32,
     disk_volumes: u32,
+    /// Percent of the fullest file system or volume; null if none is known.
+    fullest_disk_percent: Option<u64>,
     #[serde(flatten)]
     activity: ActivityJson,
 }
@@ -253,6 +255,7 @@ impl UsageJson {
             disk: FigureJson::new(&usage.disk, Denominator::Capacity),
             disk_known: usage.disk_known,
             disk_volumes: usage.disk_volumes,
+            fullest_disk_percent: usage.fullest_disk,
             activity: ActivityJson::new(&vm.activity, &vm.pressure),
         }
     }

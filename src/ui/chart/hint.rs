@@ -55,7 +55,12 @@ pub fn amount(unit: Unit, amount: u64) -> String {
 /// Example: `p95 1.2 of 8 vCPU, peak 2.4.`
 pub fn uses(sizing: &Sizing) -> String {
     let number = |amount| format::allocation(sizing.unit, amount);
-    t!(hint.uses, p95 = number(sizing.p95), peak = number(sizing.peak), of = amount(sizing.unit, sizing.of))
+    let (p95, peak, of) = (number(sizing.p95), number(sizing.peak), amount(sizing.unit, sizing.of));
+    if sizing.by_guest {
+        t!(hint.uses_by_guest, p95 = p95, peak = peak, of = of)
+    } else {
+        t!(hint.uses, p95 = p95, peak = peak, of = of)
+    }
 }
 
 /// Says what the verdict means, for example `2 vCPU would be enough.`
@@ -67,8 +72,16 @@ pub fn advice(sizing: &Sizing) -> String {
     }
 }
 
-/// Example: `Full in about 9 days (7 to 14), growing 1.2 Gi/day.`
+/// Example: `data: Full in about 9 days (7 to 14), growing 1.2 Gi/day.`
 pub fn full_in(filling: &Filling) -> String {
+    let text = forecast(filling);
+    match &filling.volume {
+        Some(volume) => t!(hint.volume, volume = volume, text = text),
+        None => text,
+    }
+}
+
+fn forecast(filling: &Filling) -> String {
     let growth = amount(Unit::Bytes, filling.per_day);
     let days = |days: u32| t!(hint.days, n = days);
     let (earliest, latest) = (filling.earliest, filling.latest);
@@ -116,7 +129,15 @@ mod tests {
     const WINDOW: Window = Window { from: 1_772_529_120_000, to: 1_772_615_520_000, known: 281, all: 288 };
 
     fn of(verdict: Verdict) -> Result<Sizing, Silence> {
-        Ok(Sizing { unit: Unit::Bytes, p95: 3 * GI, peak: 7 * GI / 2, of: 16 * GI, verdict, window: WINDOW })
+        Ok(Sizing {
+            unit: Unit::Bytes,
+            p95: 3 * GI,
+            peak: 7 * GI / 2,
+            of: 16 * GI,
+            verdict,
+            by_guest: false,
+            window: WINDOW,
+        })
     }
 
     #[test]
@@ -125,6 +146,8 @@ mod tests {
             sizing(&of(Verdict::Oversized { enough: 4 * GI })).text,
             "p95 3 of 16 Gi, peak 3.5. 4 Gi would be enough. Based on 24 h until 03-04 09:12 UTC, 97 % known."
         );
+        let by_guest = sizing(&of(Verdict::Fits).map(|sizing| Sizing { by_guest: true, ..sizing })).text;
+        assert!(by_guest.starts_with("p95 3 of 16 Gi, peak 3.5, measured by the guest."), "{by_guest}");
         assert!(sizing(&of(Verdict::Fits)).text.contains("The size fits."));
         assert_eq!(sizing(&of(Verdict::Undersized)).class, "hint warning");
     }
@@ -132,6 +155,7 @@ mod tests {
     #[test]
     fn a_disk_is_full_in_an_interval_of_days() {
         let filling = |days| Filling {
+            volume: None,
             used: 1,
             of: 2,
             per_day: 6 * GI / 5,
@@ -144,6 +168,8 @@ mod tests {
         assert!(full_in(&exact).starts_with("Full in about 7 days (± 1 day), growing "));
         assert!(full_in(&filling(9)).starts_with("Full in about 9 days (0 to 14), growing 1.2 Gi/day."));
         assert!(full_in(&filling(1)).contains("about 1 day ("));
+        let volume = Filling { volume: Some("data".into()), ..filling(9) };
+        assert!(full_in(&volume).starts_with("data: Full in about 9 days"));
         assert!(full_in(&filling(0)).starts_with("Full in less than a day (at most 14 days)"));
     }
 

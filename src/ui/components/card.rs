@@ -102,7 +102,7 @@ fn meters(vm: &VmSummary, sparklines: Option<&Sparklines>) -> impl IntoView + us
             &usage.disk,
             Some(vm.disk),
             sparklines.map(|sparklines| &sparklines.disk),
-            None,
+            vm.usage.fullest_disk.map(Level::of_space),
         ),
     )
 }
@@ -123,6 +123,13 @@ fn reasons(vm: &VmSummary) -> Option<impl IntoView + use<>> {
     (!text.is_empty()).then(|| view! { <p class="reason">{text} {why}</p> })
 }
 
+/// Says that one disk is fuller than all of them together; `None` if that needs no attention.
+pub fn full_disk(vm: &VmSummary) -> Option<String> {
+    let percent = vm.usage.fullest_disk.filter(|percent| Level::of_space(*percent) > Level::Normal)?;
+    let is_said = vm.usage.disk.sample().is_some_and(|sample| sample.percent() >= percent);
+    (!is_said).then(|| t!(card.fullest_disk, percent = words::percent(percent)))
+}
+
 /// What a reader must know to read the meters correctly; empty if there is nothing to add.
 pub fn reasons_text(vm: &VmSummary) -> String {
     let mut sentences: Vec<String> = Vec::new();
@@ -135,6 +142,7 @@ pub fn reasons_text(vm: &VmSummary) -> String {
     if !partly.is_empty() {
         sentences.push(partly);
     }
+    sentences.extend(full_disk(vm));
     let basis = vm.usage.disk.sample().map_or("", words::basis);
     if !basis.is_empty() {
         sentences.push(t!(figure.basis, basis = basis));

@@ -13,7 +13,7 @@ use model::{
     activity::{Activity, GuestActivity, Origin},
     activity_history::{ActivityFigure, AmountHistory, AmountPoint},
     figure::Source,
-    history::Span,
+    history::{Series, Span},
 };
 
 /// virt-handlers are asked once a minute.
@@ -79,6 +79,11 @@ impl ActivityTimeline {
             };
             AmountHistory { source: self.sources[figure], series }
         })
+    }
+
+    /// Returns the bytes that the guest used in each five minutes of the last day.
+    pub fn guest_memory(&self, now: Millis) -> Series<AmountPoint> {
+        self.rings.coarse.series(COARSE, ActivityFigure::GuestMemory as usize, now)
     }
 
     #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The history of one VM: CPU, memory and disk on two grids of points in percent, and the amounts beside them.
 
 use super::{
-    COARSE, FIGURES, FINE, KEEP,
+    COARSE, Day, FIGURES, FINE, KEEP,
     activity::{ActivityTimeline, recordable},
     index, interval,
-    ring::{Grid, Rings},
+    ring::{Grid, Rings, Slot},
     volumes::{ExtraVolumes, VolumeTimelines},
 };
 use crate::Limits;
@@ -143,16 +143,23 @@ impl Timeline {
         self.volumes.extra()
     }
 
-    pub fn day(&self, now: Millis) -> [Series; FIGURES] {
-        [0, 1, 2].map(|figure| {
-            let mut series = self.rings.coarse.series(COARSE, figure, now);
-            let foreign = (self.last_samples[figure].since - series.start).div_euclid(COARSE.step) + 1;
-            if self.last_samples[figure].since > series.start {
-                let foreign = (foreign as usize).min(series.points.len());
-                series.points[..foreign].fill(Point::GAP);
-            }
-            series
-        })
+    /// `volumes` are those that the VM has now.
+    pub fn day(&self, volumes: &[Volume], now: Millis) -> Day {
+        let figures =
+            [0, 1, 2].map(|figure| self.since_resized(figure, self.rings.coarse.series(COARSE, figure, now)));
+        let guest_memory = self.activity.as_ref().map(|activity| activity.guest_memory(now));
+        let guest_memory = guest_memory.map(|series| self.since_resized(index(Resource::Memory), series));
+        Day { figures, guest_memory, volumes: self.volumes.day(volumes, now) }
+    }
+
+    /// Makes gaps of the points from before the VM was last resized.
+    fn since_resized<P: Slot>(&self, figure: usize, mut series: Series<P>) -> Series<P> {
+        let foreign = (self.last_samples[figure].since - series.start).div_euclid(COARSE.step) + 1;
+        if self.last_samples[figure].since > series.start {
+            let foreign = (foreign as usize).min(series.points.len());
+            series.points[..foreign].fill(P::GAP);
+        }
+        series
     }
 
     pub fn sparklines(&self, now: Millis) -> Sparklines {

@@ -11,7 +11,7 @@ use model::{
     Millis,
     activity_history::{AmountHistory, AmountPoint, VolumeHistory},
     figure::{Layer, Sample, Source},
-    history::Span,
+    history::{Series, Span},
     vm::{Vm, Volume},
 };
 
@@ -176,6 +176,12 @@ impl VolumeTimelines {
             Some(VolumeHistory { name: volume.name.clone(), claim: volume.claim.clone(), used })
         };
         volumes.iter().filter_map(history).collect()
+    }
+
+    /// Returns the last day of each of these volumes.
+    pub fn day(&self, volumes: &[Volume], now: Millis) -> Vec<Option<Series<AmountPoint>>> {
+        let day = |volume| Some(self.shown(volume)?.used.series(COARSE, 0, now));
+        volumes.iter().map(day).collect()
     }
 
     /// Returns the timeline of the layer that measures the volume now, or that measured it last.

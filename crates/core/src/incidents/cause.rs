@@ -168,7 +168,7 @@ fn percent(found: &Found) -> u64 {
 
 fn days(found: &Found) -> Option<u32> {
     match found {
-        Found::FillingUp { days } => Some(*days),
+        Found::FillingUp { days, .. } => Some(*days),
         _ => None,
     }
 }

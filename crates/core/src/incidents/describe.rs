@@ -4,9 +4,12 @@ mod unknown;
 
 use std::cmp::Reverse;
 
+use hashbrown::HashMap;
+
 use super::{
     Group, Incident, NAMED, Subject, VmName,
     cause::{Cause, storage_class},
+    cpu_used,
 };
 use crate::{
     Visible,
@@ -17,8 +20,14 @@ use crate::{
 };
 use i18n::{MARK, Message, msg};
 use model::{
-    Millis, attention::AttentionKind, format, insight::Filling, insight::Resource, reason::Reason,
-    source::SourceHealth, vm::Vm,
+    Millis,
+    attention::AttentionKind,
+    figure::Unit,
+    format,
+    insight::{Filling, Resource},
+    reason::Reason,
+    source::SourceHealth,
+    vm::Vm,
 };
 
 /// What an incident says.
@@ -34,12 +43,19 @@ struct Said {
 struct Members<'a> {
     vms: Vec<&'a Vm>,
     outlooks: &'a Outlooks<'a>,
+    /// The VM that uses the most CPU of each node on which VMs wait for it.
+    busiest: &'a HashMap<&'a str, &'a Vm>,
     sources: &'a [SourceHealth],
 }
 
-pub(super) fn describe(group: &Group, visible: &Visible, outlooks: &Outlooks) -> Incident {
+pub(super) fn describe<'a>(
+    group: &Group<'a>,
+    visible: &'a Visible,
+    outlooks: &'a Outlooks<'a>,
+    busiest: &'a HashMap<&'a str, &'a Vm>,
+) -> Incident {
     let vms = group.members.iter().filter_map(|at| visible.vms().get(*at).map(|vm| &**vm)).collect();
-    let members = Members { vms, outlooks, sources: visible.sources() };
+    let members = Members { vms, outlooks, busiest, sources: visible.sources() };
     let Said { subject, title, why, fix, since } = match group.cause {
         Cause::Node(name) => members.node(name),
         Cause::Paused(_) => members.paused(),
@@ -187,12 +203,20 @@ impl<'a> Members<'a> {
         Said { subject, title, why, fix: msg!(health.advice_disk), since: None }
     }
 
-    /// The history is that of all disks of the VM together.
     fn full_in(&self, filling: &Filling, vm: &str, namespace: &str) -> Message {
         let span = match filling.days {
             0 => msg!(incident.today),
             days => msg!(incident.days, n = days),
         };
+        if let Some(volume) = &filling.volume {
+            return msg!(
+                incident.volume_full_in,
+                vm = vm,
+                namespace = namespace,
+                volume = &**volume,
+                span = span
+            );
+        }
         match self.vms.first().map_or(0, |vm| vm.volumes.len()) {
             0 | 1 => msg!(incident.full_in, vm = vm, namespace = namespace, span = span),
             _ => msg!(incident.all_full_in, vm = vm, namespace = namespace, span = span),
@@ -251,6 +275,14 @@ impl<'a> Members<'a> {
             false => msg!(incident.waits_between, low = low, high = high),
         };
         let fix = self.worst(AttentionKind::Contended).map(|found| found.advice()).unwrap_or_default();
+        // A VM that waits alone does not wait for itself.
+        let is_alone = |vm: &Vm| matches!(self.vms[..], [only] if std::ptr::eq(only, vm));
+        let busiest = self.busiest.get(node).filter(|vm| !is_alone(vm)).map(|vm| {
+            let cpu = format::allocation(Unit::Nanocores, cpu_used(vm));
+            let VmName { namespace, name } = name(vm);
+            msg!(incident.busiest, vm = name, namespace = namespace, cpu = cpu)
+        });
+        let why = sentences([why].into_iter().chain(busiest).collect());
         Said { subject, title, why, fix, since: None }
     }
 

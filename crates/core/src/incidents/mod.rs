@@ -19,6 +19,7 @@ use model::{
     attention::{Attention, AttentionKind},
     message::Message,
     query::Query,
+    vm::Vm,
     vm_health::Level,
 };
 
@@ -36,7 +37,7 @@ pub struct Incidents {
     pub total: u32,
     /// VMs that need attention; and for each kind, in the order of [`AttentionKind::ALL`]. A VM may need it for several.
     pub vms: u32,
-    pub kinds: [u32; 8],
+    pub kinds: [u32; AttentionKind::COUNT],
     pub rows: Vec<Incident>,
 }
 
@@ -117,9 +118,35 @@ pub fn incidents(visible: &Visible, most: usize) -> Incidents {
     let outlooks = Outlooks::of(visible);
     let (groups, counts) = groups(visible, &outlooks);
     let total = groups.len() as u32;
+    let busiest = busiest(visible, &groups);
     let rows = groups.into_iter().take(most);
-    let rows = rows.map(|group| describe::describe(&group, visible, &outlooks)).collect();
+    let rows = rows.map(|group| describe::describe(&group, visible, &outlooks, &busiest)).collect();
     Incidents { total, vms: counts.vms, kinds: counts.kinds, rows }
+}
+
+/// Returns the VM that uses the most CPU of each node on which VMs wait for it.
+fn busiest<'a>(visible: &'a Visible, groups: &[Group<'a>]) -> HashMap<&'a str, &'a Vm> {
+    let nodes = groups.iter().filter_map(|group| match group.cause {
+        Cause::Contended(node) if !node.is_empty() => Some(node),
+        _ => None,
+    });
+    let mut busiest: HashMap<&str, Option<&Vm>> = nodes.map(|node| (node, None)).collect();
+    if busiest.is_empty() {
+        return HashMap::new();
+    }
+    for vm in visible.vms() {
+        if let Some(known) = busiest.get_mut(vm.summary.node.as_str())
+            && cpu_used(vm) > known.map_or(0, cpu_used)
+        {
+            *known = Some(vm);
+        }
+    }
+    busiest.into_iter().filter_map(|(node, vm)| Some((node, vm?))).collect()
+}
+
+/// Nanocores; 0 if they are not known, or stale.
+fn cpu_used(vm: &Vm) -> u64 {
+    vm.summary.usage.cpu.sample().filter(|sample| !sample.stale).map_or(0, |sample| sample.used)
 }
 
 /// Returns the places of the VMs of an incident, in order; none if there is no such incident.
@@ -136,7 +163,7 @@ pub fn members(visible: &Visible, kind: AttentionKind, cause: &str) -> Vec<usize
 #[derive(Default)]
 struct Counts {
     vms: u32,
-    kinds: [u32; 7],
+    kinds: [u32; AttentionKind::COUNT],
 }
 
 /// Returns the groups of all VMs that need attention, the most urgent first.
@@ -145,7 +172,7 @@ fn groups<'a>(visible: &'a Visible, outlooks: &Outlooks<'a>) -> (Vec<Group<'a>>,
     let mut alone = Vec::new();
     let mut counts = Counts::default();
     for (at, vm) in visible.vms().iter().enumerate() {
-        let mut kinds = [false; 7];
+        let mut kinds = [false; AttentionKind::COUNT];
         causes(at, vm, &outlooks.of_vm(vm), |cause, urgency| {
             kinds[cause.kind() as usize] = true;
             if let Cause::FillingUp(_) | Cause::Undersized(_) = cause {

@@ -39,7 +39,8 @@ pub fn missing() -> Figure {
 }
 
 pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
-    let usage = Usage { cpu, memory, disk, disk_known: 1, disk_volumes: 1, guest_memory: None };
+    let usage =
+        Usage { cpu, memory, disk, disk_known: 1, disk_volumes: 1, guest_memory: None, fullest_disk: None };
     Vm {
         uid: uid.into(),
         summary: VmSummary {
@@ -245,7 +246,7 @@ fn a_change_of_up_to_a_hundredth_is_no_new_size() {
             let at = START + minute * MINUTE;
             store.record(&[sized(at, if minute <= 20 { 1_000 } else { of })], &limits(), at);
         }
-        let [cpu, ..] = store.day("u", START + 30 * MINUTE);
+        let [cpu, ..] = store.day(&sized(START, of), START + 30 * MINUTE).figures;
         cpu.points.iter().filter(|point| point.tenths().is_some()).count()
     };
     let whole = known_after(1_000);
@@ -316,7 +317,7 @@ fn points_of_another_size_of_the_vm_are_left_out_of_its_day() {
     }
     let now = START + 19 * 5 * MINUTE;
     assert_eq!(store.history("u", &[], Span::Day, now).cpu.stats().unwrap().known, 20);
-    let [cpu, ..] = store.day("u", now);
+    let [cpu, ..] = store.day(&only_cpu(missing()), now).figures;
     // Of the five minutes in which it changed nobody knows which they are.
     assert_eq!(cpu.stats().map(|stats| (stats.known, stats.min, stats.max)), Some((9, 250, 250)));
 }

@@ -83,7 +83,7 @@ fn a_vm_with_two_causes_is_in_both_incidents() {
     let vms = vec![with(with(calm("a", "web"), full(96)), contended(6))];
     let all = check(&seen(vms));
     assert_eq!(titles(&all), ["web in a: /srv is 96 % full", "n1: 1 VM waits for CPU"]);
-    assert_eq!((all.vms, all.kinds), (1, [0, 1, 0, 1, 0, 0, 0]));
+    assert_eq!((all.vms, all.kinds), (1, [0, 1, 0, 1, 0, 0, 0, 0]));
     assert_eq!(all.rows[0].why.english(), "96 Gi of 100 Gi is used.");
     assert!(all.rows.iter().all(|row| !row.fix.is_empty() && row.since.is_none()));
 }
@@ -93,11 +93,25 @@ fn who_waits_for_the_cpu_of_one_node_is_one_incident() {
     let on = |name: &str, node: &str, percent| {
         with(with(calm("a", name), contended(percent)), |vm| vm.summary.node = node.into())
     };
-    let vms = vec![on("a", "n1", 6), on("b", "n1", 14), on("c", "n2", 25), on("d", "", 7)];
+    let uses = |vm: Vm, percent| with(vm, |vm| vm.summary.usage.cpu = figure(Unit::Nanocores, percent));
+    let old = |vm: Vm| {
+        with(uses(vm, 80), |vm| match &mut vm.summary.usage.cpu {
+            Figure::Known(sample) => sample.stale = true,
+            Figure::Missing(_) => unreachable!("it is known"),
+        })
+    };
+    let noisy = uses(calm("b", "noisy"), 60);
+    let stale = with(old(calm("b", "stale")), |vm| vm.summary.status = Status::Stopped);
+    let elsewhere = with(uses(calm("b", "far"), 70), |vm| vm.summary.node = "n3".into());
+    let waiting = [on("a", "n1", 6), on("b", "n1", 14), on("c", "n2", 25), on("d", "", 7)];
+    let vms = waiting.into_iter().chain([noisy, stale, elsewhere]).collect();
     let all = check(&seen(vms));
     let wanted = ["n2: 1 VM waits for CPU", "n1: 2 VMs wait for CPU", "1 VM waits for CPU"];
     assert_eq!(titles(&all), wanted);
-    assert_eq!(all.rows[1].why.english(), "The vCPUs wait 6.0 to 14.0 % of the time.");
+    let why: Vec<_> = all.rows.iter().map(|row| row.why.english()).collect();
+    let noisy = "The most CPU on the node is used by noisy in b: 60 cores.";
+    assert_eq!(why[1], format!("The vCPUs wait 6.0 to 14.0 % of the time. {noisy}"));
+    assert_eq!(why[0], "The vCPUs wait 25.0 % of the time.", "nobody else is known on the node");
     assert_eq!(all.rows[1].query().address(), "/?attention=contended.n1");
 }
 
@@ -156,7 +170,18 @@ fn memory_that_the_guest_does_not_use_is_no_problem() {
     let undersized = |vm: &Vm| {
         let window = Window { from: 0, to: 1, known: 288, all: 288 };
         let (unit, verdict) = (Unit::Bytes, Verdict::Undersized);
-        insight(vm, Finding::Undersized(Sizing { unit, p95: 106, peak: 108, of: 100, verdict, window }))
+        insight(
+            vm,
+            Finding::Undersized(Sizing {
+                unit,
+                p95: 106,
+                peak: 108,
+                of: 100,
+                verdict,
+                by_guest: false,
+                window,
+            }),
+        )
     };
     for (guest, wanted) in [(Some(54), None), (None, Some("web in a may need more memory"))] {
         let vm = with(calm("a", "web"), |vm| vm.summary.usage.guest_memory = guest);
@@ -218,7 +243,8 @@ fn since_when_is_known_only_if_every_vm_says_so() {
 #[test]
 fn migrations_that_do_not_converge_are_merged_by_their_node() {
     let begun = |name: &str, sent, started: Option<Millis>| {
-        let running = Migration { phase: "Running".into(), created: NOW - 90, started, ..Migration::default() };
+        let running =
+            Migration { phase: "Running".into(), created: NOW - 90, started, ..Migration::default() };
         let before = Migration { phase: "Failed".into(), created: NOW - 900, ..Migration::default() };
         with(with(calm("a", name), migrating(sent)), |vm| vm.migrations = vec![running.into(), before.into()])
     };
@@ -401,7 +427,7 @@ fn the_documented_thresholds_are_those_of_the_code() {
     for (problem, wanted) in [
         ("a file system of the guest, or a volume", space.clone()),
         ("the guest's own memory", space),
-        ("the disks of the VM, all together", (days(DAYS.high), days(DAYS.critical))),
+        ("a volume will be full", (days(DAYS.high), days(DAYS.critical))),
         ("memory as the host counts it", (percent(USE), none())),
         ("CPU is in use", (percent(USE), none())),
         ("the 95th percentile", (percent(crate::insight::UNDERSIZED / 10), none())),

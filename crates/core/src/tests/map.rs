@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{frame::Identity, view};
 use model::{
+    figure::Unit,
     map::{BLOCK, Cell, Map, MapNames},
     query::{GroupBy, Measure, Query, ViewKind},
     vm::Status,
@@ -59,6 +60,22 @@ fn colour_and_grouping_are_the_querys() {
     assert_eq!([cpu, memory, disk], [Cell::Step(0), Cell::Hot, Cell::Unknown].map(Cell::byte));
     let by = map(&snapshot, &Query { by: GroupBy::Namespace, ..query() });
     assert_eq!(by.groups[0].name, "a");
+}
+
+#[test]
+fn the_fullest_disk_decides_the_colour() {
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 100, 4 * GI);
+    let mut snapshot = state.join(NOW);
+    let mut cell = |fullest: Option<u64>| {
+        let usage = &mut Arc::make_mut(&mut snapshot.vms[0]).summary.usage;
+        (usage.disk, usage.fullest_disk) = (super::incidents::fixtures::figure(Unit::Bytes, 10), fullest);
+        map(&snapshot, &Query { color: Measure::Disk, ..query() }).groups[0].cells[0]
+    };
+    assert_eq!(
+        [None, Some(50), Some(97)].map(&mut cell),
+        [Cell::Step(0), Cell::Step(2), Cell::Hot].map(Cell::byte)
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
     delta::{self, Outcome},
     frame::Identity,
     insight::page,
-    nodes::{report, view},
+    nodes::{neighbours, report, view},
     scope::{Kinds, Scope},
 };
 use i18n::Render;
@@ -284,4 +284,42 @@ fn a_change_of_a_node_makes_the_new_page_of_the_old_one() {
     }
     let other = everything_of(vec![with(calm("a", "x"), |vm| vm.summary.node = "n2".into())], vec![]);
     assert_eq!(delta::node(&views[3], &view(&other, &identity(), "n1", NOW)), Outcome::Same);
+}
+
+#[test]
+fn a_vm_has_the_neighbours_that_use_the_most_cpu() {
+    let on = |name: &str, node: &str, percent| {
+        with(calm("a", name), |vm| {
+            (vm.summary.node, vm.summary.usage.cpu) = (node.into(), figure(Unit::Nanocores, percent));
+        })
+    };
+    let off = with(on("off", "n1", 90), |vm| vm.summary.status = model::vm::Status::Stopped);
+    let hidden = with(on("hidden", "n1", 80), |vm| vm.summary.namespace = "b".into());
+    let unknown = with(on("unknown", "n1", 0), |vm| {
+        vm.summary.usage.cpu = Figure::Missing(model::reason::Reason::TimedOut.into());
+    });
+    let vms = vec![
+        on("web", "n1", 70),
+        on("one", "n1", 10),
+        on("two", "n1", 20),
+        on("three", "n1", 30),
+        on("four", "n1", 40),
+        on("far", "n2", 90),
+        on("nowhere", "", 50),
+        on("lost", "", 50),
+        off,
+        hidden,
+        unknown,
+    ];
+    let namespace = [("a".into(), Kinds::default().with(Kind::Wukong))].into();
+    let scope = Scope::new(Kinds::default(), namespace, false);
+    let visible = Visible::new(&cluster(vms, Vec::new()), &scope);
+    let of = |name: &str| {
+        let vm = visible.vms().iter().find(|vm| vm.summary.name == name).unwrap();
+        neighbours(&visible, vm).into_iter().map(|of| of.name).collect::<Vec<_>>()
+    };
+    assert_eq!(of("web"), ["four", "three", "two"]);
+    assert_eq!(of("four"), ["web", "three", "two"]);
+    assert_eq!(of("far"), [""; 0]);
+    assert_eq!(of("nowhere"), [""; 0], "two VMs on no node are no neighbours");
 }

@@ -402,3 +402,34 @@ fn an_old_figure_of_the_guest_does_not_decide() {
     let percent = |at| super::find(&guest(at).join(NOW), "a", "web").summary.usage.guest_memory;
     assert_eq!((percent(NOW), percent(NOW - 200 * SECOND)), (Some(75), None));
 }
+
+#[test]
+fn the_fullest_disk_is_that_of_the_guest_where_it_is_known_and_never_a_backend() {
+    let full = |volumes: &[u64], filesystems: &[u64]| {
+        let mut vm = calm();
+        let of = |(at, percent): (usize, &u64)| {
+            let (name, usage) = (format!("data-{at}"), figure(Unit::Bytes, *percent));
+            Volume { claim: name.clone(), name, ..volume(usage) }
+        };
+        vm.volumes = volumes.iter().enumerate().map(of).collect();
+        let of = |(at, percent): (usize, &u64)| GuestFilesystem {
+            claim: format!("data-{at}"),
+            ..filesystem("/srv", "xfs", *percent)
+        };
+        vm.guest.filesystems = filesystems.iter().enumerate().map(of).collect();
+        vm
+    };
+    assert_eq!(problems::fullest_disk(&full(&[], &[])), None);
+    assert_eq!(problems::fullest_disk(&full(&[40, 70, 10], &[])), Some(70));
+    assert_eq!(
+        problems::fullest_disk(&full(&[100, 30], &[50])),
+        Some(50),
+        "the image is as large as its volume"
+    );
+    assert_eq!(problems::fullest_disk(&full(&[], &[20, 99])), Some(99));
+    let mut backend = full(&[80], &[]);
+    if let Figure::Known(sample) = &mut backend.volumes[0].usage {
+        sample.basis = Basis::Backend;
+    }
+    assert_eq!(problems::fullest_disk(&backend), None);
+}

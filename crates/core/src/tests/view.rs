@@ -39,6 +39,18 @@ fn a_missing_figure_sorts_last_in_either_order() {
 }
 
 #[test]
+fn vms_are_sorted_by_their_fullest_disk() {
+    let mut snapshot = three();
+    for (vm, percent) in snapshot.vms.iter_mut().zip([Some(40), None, Some(97)]) {
+        Arc::make_mut(vm).summary.usage.fullest_disk = percent;
+    }
+    let by = |order| names(&snapshot, &Query { sort: Sort::FullestDisk, order, ..Query::default() });
+    assert_eq!(snapshot.vms.iter().map(|vm| &*vm.summary.name).collect::<Vec<_>>(), ["high", "low", "off"]);
+    assert_eq!(by(Order::Desc), ["off", "high", "low"]);
+    assert_eq!(by(Order::Asc), ["high", "off", "low"]);
+}
+
+#[test]
 fn filters_narrow_together() {
     let snapshot = three();
     let query = Query { namespace: "a".into(), q: "HIG".into(), ..Query::default() };

@@ -73,6 +73,8 @@ pub struct Sizing {
     /// What is allocated today.
     pub of: u64,
     pub verdict: Verdict,
+    /// Whether the guest measured it. The host counts more of a guest's memory.
+    pub by_guest: bool,
     pub window: Window,
 }
 
@@ -111,8 +113,10 @@ impl Sizing {
 }
 
 /// "Full in about N days", if the disk goes on growing as in the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filling {
+    /// The name of the volume; `None` for all disks together, if no single volume has enough history.
+    pub volume: Option<Box<str>>,
     /// Bytes used today, and the capacity.
     pub used: u64,
     pub of: u64,
@@ -141,10 +145,11 @@ pub enum Silence {
 }
 
 /// What is suggested for one VM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hints {
     pub cpu: Result<Sizing, Silence>,
     pub memory: Result<Sizing, Silence>,
+    /// The disk that is full first.
     pub disk: Result<Filling, Silence>,
 }
 
@@ -165,7 +170,7 @@ impl Insight {
 }
 
 /// What a VM's history suggests for one resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
     FillingUp(Filling),
     Undersized(Sizing),
@@ -240,7 +245,15 @@ mod tests {
     #[test]
     fn only_oversized_vms_are_reclaimable() {
         let window = Window { from: 0, to: 1, known: 1, all: 1 };
-        let sizing = |verdict| Sizing { unit: Unit::Bytes, p95: 25, peak: 30, of: 100, verdict, window };
+        let sizing = |verdict| Sizing {
+            unit: Unit::Bytes,
+            p95: 25,
+            peak: 30,
+            of: 100,
+            verdict,
+            by_guest: false,
+            window,
+        };
         assert_eq!(sizing(Verdict::Oversized { enough: 40 }).reclaimable(), 60);
         assert_eq!(sizing(Verdict::Fits).reclaimable(), 0);
         assert_eq!(sizing(Verdict::Undersized).reclaimable(), 0);

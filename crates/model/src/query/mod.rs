@@ -242,7 +242,7 @@ impl Query {
 
 const STATUS_CODES: [&str; 6] = ["Running", "Creating", "Pending", "Error", "Stopped", "Unknown"];
 const STATUSES: &str = "Running, Creating, Pending, Error, Stopped or Unknown";
-const SORTS: &str = "name, namespace, node, status, cpu, memory, disk, cpu-used, memory-used, disk-used, guest-memory, \
+const SORTS: &str = "name, namespace, node, status, cpu, memory, disk, cpu-used, memory-used, disk-used, fullest-disk, guest-memory, \
     network, storage, operations, latency, contention or age";
 const COLUMNS: &str = "name, namespace, status, node, ip, cpu, memory, guest-memory, disk, network, storage, operations, \
     latency, contention and age";

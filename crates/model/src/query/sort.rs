@@ -20,6 +20,8 @@ pub enum Sort {
     CpuUsed,
     MemoryUsed,
     DiskUsed,
+    /// Percent of the fullest file system or volume.
+    FullestDisk,
     /// Percent of its memory that the guest uses.
     GuestMemory,
     Network,
@@ -32,7 +34,7 @@ pub enum Sort {
 }
 
 impl Sort {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Name,
         Self::Namespace,
         Self::Node,
@@ -43,6 +45,7 @@ impl Sort {
         Self::CpuUsed,
         Self::MemoryUsed,
         Self::DiskUsed,
+        Self::FullestDisk,
         Self::GuestMemory,
         Self::Network,
         Self::Storage,
@@ -51,7 +54,7 @@ impl Sort {
         Self::Contention,
         Self::Age,
     ];
-    pub(super) const CODES: [&str; 17] = [
+    pub(super) const CODES: [&str; 18] = [
         "name",
         "namespace",
         "node",
@@ -62,6 +65,7 @@ impl Sort {
         "cpu-used",
         "memory-used",
         "disk-used",
+        "fullest-disk",
         "guest-memory",
         "network",
         "storage",

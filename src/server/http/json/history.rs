@@ -172,6 +172,8 @@ struct SizingJson {
     p95_percent: Option<f64>,
     peak: u64,
     allocated: u64,
+    /// `guest` or `host`.
+    measured_by: &'static str,
     /// The allocation that would be enough, headroom included; null if nothing is to spare.
     enough: Option<u64>,
     reclaimable: u64,
@@ -192,6 +194,7 @@ impl SizingJson {
             p95_percent: percent(sizing.p95, sizing.of),
             peak: sizing.peak,
             allocated: sizing.of,
+            measured_by: if sizing.by_guest { "guest" } else { "host" },
             enough,
             reclaimable: sizing.reclaimable(),
             window: WindowJson::new(sizing.window),
@@ -203,6 +206,8 @@ impl SizingJson {
 #[serde(rename_all = "camelCase")]
 struct FillingJson {
     verdict: &'static str,
+    /// The volume; null for all disks together.
+    volume: Option<Box<str>>,
     unit: &'static str,
     used: u64,
     capacity: u64,
@@ -218,6 +223,7 @@ impl FillingJson {
     fn new(filling: &Filling) -> Self {
         Self {
             verdict: "filling-up",
+            volume: filling.volume.clone(),
             unit: "bytes",
             used: filling.used,
             capacity: filling.of,

@@ -152,7 +152,10 @@ fn heads() -> Vec<String> {
     ];
     let figures = ["cpu", "memory", "disk"].into_iter();
     let figures = figures.flat_map(|name| FIGURE.map(|what| [name, "_", what].concat()));
-    let rest = ["disk_known_volumes", "disk_volumes"].into_iter().chain(ACTIVITY).map(str::to_owned);
+    let rest = ["disk_known_volumes", "disk_volumes", "fullest_disk_percent"]
+        .into_iter()
+        .chain(ACTIVITY)
+        .map(str::to_owned);
     words.into_iter().map(str::to_owned).chain(figures).chain(rest).collect()
 }
 
@@ -192,7 +195,7 @@ fn row(vm: &Vm, outlooks: &Outlooks) -> Vec<String> {
     for figure in [&usage.cpu, &usage.memory, &usage.disk] {
         row.extend(self::figure(figure));
     }
-    row.extend([usage.disk_known.to_string(), usage.disk_volumes.to_string()]);
+    row.extend([usage.disk_known.to_string(), usage.disk_volumes.to_string(), number(usage.fullest_disk)]);
     row.extend(activity(vm));
     row
 }

@@ -175,6 +175,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         disk_known: 1,
         disk_volumes: 1,
         guest_memory: None,
+        fullest_disk: None,
     };
     let summary = VmSummary {
         kind: Kind::Wukong,

@@ -341,6 +341,7 @@ async fn insights_are_the_published_findings() {
         peak: 2 << 30,
         of: 8 << 30,
         verdict: Verdict::Oversized { enough: 2 << 30 },
+        by_guest: true,
         window,
     };
     let row = Insight {

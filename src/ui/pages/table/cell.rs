@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::header::column_header;
 use crate::ui::{
     components::{
-        card::{disk_partly, node_text, vm_address},
+        card::{disk_partly, full_disk, node_text, vm_address},
         icon::{Icon, icon},
         meter::{Gauge, ReasonLink, meter},
         state::{State, state},
@@ -106,20 +106,25 @@ fn figure<'a>(
     Cell { gauge: Some(gauge), why, ..Cell::default() }
 }
 
-/// The disk meter, with a link to the volumes that are missing in it.
+/// The disk meter, with a link to the volumes that are missing in it, or to one that is fuller than all together.
 fn disk(vm: &VmSummary) -> Cell<'_> {
-    let disk = figure(vm, Column::Disk, Unit::Bytes, &vm.usage.disk, Some(vm.disk), None);
-    let note = disk_partly(vm);
-    if note.is_empty() {
-        return disk;
-    }
-    let count = (vm.usage.disk_volumes - vm.usage.disk_known).to_string();
-    let why = ReasonLink {
-        address: why_address(vm),
-        mark: ["+", &count, " ?"].concat(),
-        label: [&note, " ", &vm.name].concat(),
-        reason: note,
+    let level = vm.usage.fullest_disk.map(Level::of_space);
+    let disk = figure(vm, Column::Disk, Unit::Bytes, &vm.usage.disk, Some(vm.disk), level);
+    let partly = disk_partly(vm);
+    let (note, mark) = match full_disk(vm) {
+        _ if !partly.is_empty() => {
+            let count = (vm.usage.disk_volumes - vm.usage.disk_known).to_string();
+            (partly, ["+", &count, " ?"].concat())
+        }
+        Some(note) => {
+            // There is room for three characters, and the note says the rest.
+            let percent = vm.usage.fullest_disk.unwrap_or_default().to_string();
+            (note, ["↑", &percent].concat())
+        }
+        None => return disk,
     };
+    let label = [&note, " ", &vm.name].concat();
+    let why = ReasonLink { address: why_address(vm), mark, label, reason: note };
     Cell { why: Some(why), ..disk }
 }
 

@@ -38,12 +38,13 @@ pub fn figures(vm: &Vm, details: &VmDetails, now: Millis) -> impl IntoView + use
     };
     let usage = &summary.usage;
     let memory_level = usage.guest_memory.map(Level::of_space);
+    let disk_level = usage.fullest_disk.map(Level::of_space);
     let memory_gauge = gauge(t!(figure.memory), Unit::Bytes, &usage.memory, summary.memory, memory_level);
     view! {
         <div class="figures">
             {figure(gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, summary.cpu, None), cpu_notes(vm, details), now)}
             {figure(memory_gauge, memory_notes(vm, activity, memory_gauge, now), now)}
-            {figure(gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(summary.disk), None), disk_notes(vm), now)}
+            {figure(gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(summary.disk), disk_level), disk_notes(vm), now)}
             {traffic(vm, activity, now)}
         </div>
     }

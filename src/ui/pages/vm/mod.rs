@@ -24,7 +24,7 @@ use crate::{
         address::{self, use_query},
         chart::history::history_section,
         components::{
-            card::{idle, state_text},
+            card::{idle, state_text, vm_address},
             state::{State, state},
             title::title,
             why::{commands, why},
@@ -44,6 +44,7 @@ use model::{
     details::VmDetails,
     figure::Unit,
     format,
+    groups::Consumer,
     history::Span,
     name::check_vm,
     query::Query,
@@ -51,7 +52,7 @@ use model::{
     vm::{Status, Vm, VmSummary},
 };
 use no_vm::no_vm;
-use timeline::{restart_notice, timeline_section};
+use timeline::{last_restart, timeline_section};
 use unknown::all_unknown;
 use verdict::verdict;
 use volumes::volumes;
@@ -132,9 +133,14 @@ fn page(
     timeline: Feed<TimelineView>,
     span: Span,
 ) -> impl IntoView {
+    let restart = last_restart(timeline);
     view! {
-        {move || feed.draw(|view| view.vm.as_ref().map(|vm| (head(vm), verdict(vm, &view.details, &view.health))))}
-        {restart_notice(timeline)}
+        {move || {
+            let restart = restart.get();
+            feed.draw(|view| {
+                view.vm.as_ref().map(|vm| (head(vm), verdict(vm, &view.details, &view.health, restart.as_ref())))
+            })
+        }}
         {ticking(
             feed,
             |vm, details, now| {
@@ -227,7 +233,22 @@ fn facts(vm: &Vm, details: &VmDetails, now: Millis) -> impl IntoView + use<> {
         (t!(vm.launcher_pod), vm.pod.clone()),
     ];
     let facts: Vec<_> = facts.into_iter().map(|(name, value)| fact(name, value)).collect();
-    view! { <dl class="facts">{fact_of(t!(vm.node), node(summary))} {facts}</dl> }
+    let neighbours = (!details.neighbours.is_empty())
+        .then(|| fact_of(t!(vm.neighbours), details.neighbours.iter().map(neighbour).collect::<Vec<_>>()));
+    view! { <dl class="facts">{fact_of(t!(vm.node), node(summary))} {neighbours} {facts}</dl> }
+}
+
+/// A VM that uses much CPU of the node, and how many vCPUs it uses.
+fn neighbour(consumer: &Consumer) -> impl IntoView + use<> {
+    let Consumer { namespace, name, used, stale, .. } = consumer;
+    let class = if *stale { "neighbour aging" } else { "neighbour" };
+    view! {
+        <span class=class>
+            <a href=vm_address(namespace, name)>{name.clone()}</a>
+            " "
+            {format::allocation(Unit::Nanocores, *used)}
+        </span>
+    }
 }
 
 /// A link to the node, and to the one that the VM migrates to.

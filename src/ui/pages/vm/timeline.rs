@@ -14,6 +14,7 @@ use model::{
     events::{Entry, Sign, Timeline},
     figure::Missing,
     format,
+    message::Message,
     view::TimelineView,
 };
 
@@ -30,21 +31,9 @@ pub fn timeline_section(feed: Feed<TimelineView>) -> impl IntoView {
     }
 }
 
-/// Why the guest was started again lately, with a link to what happened.
-pub fn restart_notice(feed: Feed<TimelineView>) -> impl IntoView {
-    let restart = Memo::new(move |_| feed.draw(|view| view.timeline.as_ref()?.restart.clone()).flatten());
-    move || {
-        restart.get().map(|restart| {
-            view! {
-                <p class="notice">
-                    {icon(Icon::Retry)}
-                    <span>
-                        <b>{restart.text()}</b> " " <a href="#timeline">{t!(vm.timeline)}</a>
-                    </span>
-                </p>
-            }
-        })
-    }
+/// Why the guest was started again lately.
+pub fn last_restart(feed: Feed<TimelineView>) -> Memo<Option<Message>> {
+    Memo::new(move |_| feed.draw(|view| view.timeline.as_ref()?.restart.clone()).flatten())
 }
 
 fn loading(failed: bool) -> &'static str {

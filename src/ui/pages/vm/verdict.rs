@@ -1,4 +1,4 @@
-//! What is wrong with the VM and what helps, or that nothing is; and which figures are unknown.
+//! What is wrong with the VM and what helps, or that nothing is; why it was restarted lately; and which figures are unknown.
 
 use leptos::prelude::*;
 
@@ -13,22 +13,38 @@ use crate::ui::{
 use i18n::t;
 use model::{
     details::VmDetails,
+    message::Message,
     vm::Vm,
     vm_health::{Level, Problem, VmHealth},
 };
 
-pub fn verdict(vm: &Vm, details: &VmDetails, health: &VmHealth) -> impl IntoView + use<> {
+pub fn verdict(
+    vm: &Vm,
+    details: &VmDetails,
+    health: &VmHealth,
+    restart: Option<&Message>,
+) -> impl IntoView + use<> {
     let (class, drawing, word) = match health.level {
         Level::Critical => ("verdict crit", Icon::Error, t!(vm.critical)),
         Level::High => ("verdict warn", Icon::Warn, t!(vm.warning)),
+        Level::Normal if restart.is_some() => ("verdict warn", Icon::Warn, t!(vm.warning)),
         Level::Normal if health.problems.is_empty() => ("verdict healthy", Icon::Healthy, ""),
         Level::Normal => ("verdict", Icon::Nothing, ""),
     };
     let problems: Vec<_> = health.problems.iter().map(problem).collect();
-    let calm = problems.is_empty().then(|| {
+    let calm = (problems.is_empty() && restart.is_none()).then(|| {
         view! {
             <p>
                 <b>{t!(vm.calm)}</b>
+            </p>
+        }
+    });
+    let restart = restart.map(|restart| {
+        view! {
+            <p>
+                <b>{restart.text()}</b>
+                " "
+                <a href="#timeline">{t!(vm.timeline)}</a>
             </p>
         }
     });
@@ -36,7 +52,7 @@ pub fn verdict(vm: &Vm, details: &VmDetails, health: &VmHealth) -> impl IntoView
     view! {
         <section class=class aria-label=t!(vm.verdict)>
             {icon(drawing)} <span class="vh">{word}</span>
-            <div>{calm} {problems} {fix} {unknown(vm, details)}</div>
+            <div>{calm} {problems} {restart} {fix} {unknown(vm, details)}</div>
         </section>
     }
 }

@@ -102,7 +102,16 @@ pub fn seen(vms: Vec<Vm>) -> Visible {
 pub fn filling(vm: &Vm, days: u32) -> Insight {
     let window = Window { from: 0, to: 1, known: 288, all: 288 };
     let (earliest, latest) = (days, days + 1);
-    let filling = Filling { used: 93 << 30, of: 100 << 30, per_day: 1 << 30, days, earliest, latest, window };
+    let filling = Filling {
+        volume: None,
+        used: 93 << 30,
+        of: 100 << 30,
+        per_day: 1 << 30,
+        days,
+        earliest,
+        latest,
+        window,
+    };
     insight(vm, Finding::FillingUp(filling))
 }
 

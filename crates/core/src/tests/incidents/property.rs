@@ -84,7 +84,15 @@ fn slow(name: &str) -> impl FnOnce(&mut Vm) + use<> {
 
 fn finding(vm: &Vm, days: u32) -> Insight {
     let window = Window { from: 0, to: 1, known: 288, all: 288 };
-    let sizing = |unit| Sizing { unit, p95: 95, peak: 99, of: 100, verdict: Verdict::Undersized, window };
+    let sizing = |unit| Sizing {
+        unit,
+        p95: 95,
+        peak: 99,
+        of: 100,
+        verdict: Verdict::Undersized,
+        by_guest: days % 2 == 0,
+        window,
+    };
     match days % 3 {
         0 => filling(vm, days),
         1 => insight(vm, Finding::Undersized(sizing(Unit::Nanocores))),

@@ -219,6 +219,7 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
         &[],
     );
     let filling = Filling {
+        volume: Some("data".into()),
         used: 9,
         of: 10,
         per_day: 1,

@@ -218,6 +218,7 @@ pub fn vm(row: &Row) -> Vm {
         disk_known: make.count(),
         disk_volumes: 0,
         guest_memory: make.one_in(4).then(|| make.amount()),
+        fullest_disk: make.one_in(2).then(|| make.amount()),
     };
     let all_known = make.shape.random_bool(0.7);
     let disk_volumes = if all_known { usage.disk_known } else { make.count() };
@@ -353,9 +354,18 @@ pub fn finding(row: &Row) -> Option<Insight> {
     let from = make.time();
     let window = Window { from, to: from + 1_234, known: make.count(), all: make.count() };
     let (of, part) = (make.amount(), make.amount() / 16);
-    let sizing = |unit, verdict| Sizing { unit, p95: part, peak: part + 1_357, of, verdict, window };
+    let sizing = |unit, verdict| Sizing {
+        unit,
+        p95: part,
+        peak: part + 1_357,
+        of,
+        verdict,
+        by_guest: part % 2 == 0,
+        window,
+    };
     let finding = match make.shape.random_range(0..4) {
         0 => Finding::FillingUp(Filling {
+            volume: make.one_in(2).then(|| make.text("filling-volume").into()),
             used: part,
             of,
             per_day: part / 3,
