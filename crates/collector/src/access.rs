@@ -21,7 +21,7 @@ use super::{
     poll::BoundedClient,
 };
 use model::{hidden::escape_hidden, vm::Kind};
-use record::About;
+use record::ReviewKind;
 use wukong_core::{
     access::{Decision, Question, Review, ReviewedResource, UserInfo},
     observation::SourceError,
@@ -94,7 +94,7 @@ impl Reviewer {
         let review = TokenReview { spec, ..TokenReview::default() };
         let path = "/apis/authentication.k8s.io/v1/tokenreviews";
         let access = Access { resource: "tokenreviews.authentication.k8s.io".into(), namespace: None };
-        let answer: Result<TokenReview, _> = self.create(About::Token, path, access, &review).await;
+        let answer: Result<TokenReview, _> = self.create(ReviewKind::Token, path, access, &review).await;
         let answer = answer.map_err(TokenError::Unanswered)?;
         let status = answer.status.unwrap_or_default();
         let user = status.user.filter(|_| status.authenticated == Some(true)).ok_or(TokenError::Rejected)?;
@@ -143,7 +143,7 @@ impl Reviewer {
                     namespace: Some(namespace.to_owned()),
                 };
                 let answer: Result<LocalSubjectAccessReview, _> =
-                    self.create(About::Rights, &path, access, &review).await;
+                    self.create(ReviewKind::Rights, &path, access, &review).await;
                 answer.map(|answer| answer.status)
             }
             None => {
@@ -152,7 +152,7 @@ impl Reviewer {
                 let access =
                     Access { resource: "subjectaccessreviews.authorization.k8s.io".into(), namespace: None };
                 let answer: Result<SubjectAccessReview, _> =
-                    self.create(About::Rights, path, access, &review).await;
+                    self.create(ReviewKind::Rights, path, access, &review).await;
                 answer.map(|answer| answer.status)
             }
         };
@@ -171,7 +171,13 @@ impl Reviewer {
     }
 
     /// Sends a review, and records how it was answered.
-    async fn create<T>(&self, about: About, path: &str, access: Access, review: &T) -> Result<T, SourceError>
+    async fn create<T>(
+        &self,
+        about: ReviewKind,
+        path: &str,
+        access: Access,
+        review: &T,
+    ) -> Result<T, SourceError>
     where
         T: Serialize + serde::de::DeserializeOwned + Send + 'static,
     {

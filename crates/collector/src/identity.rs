@@ -23,7 +23,7 @@ impl Identity {
     /// order of the Go type in a built-in one.
     pub fn parse(beginning: &[u8]) -> Self {
         let mut identity = Self::default();
-        let seek = Seek { into: &mut identity, in_metadata: false };
+        let seek = IdentitySeed { into: &mut identity, in_metadata: false };
         // Breaking off is an error here, and expected.
         let _ = seek.deserialize(&mut serde_json::Deserializer::from_slice(beginning));
         identity
@@ -36,12 +36,12 @@ impl Identity {
     }
 }
 
-struct Seek<'a> {
+struct IdentitySeed<'a> {
     into: &'a mut Identity,
     in_metadata: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Seek<'_> {
+impl<'de> DeserializeSeed<'de> for IdentitySeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -49,7 +49,7 @@ impl<'de> DeserializeSeed<'de> for Seek<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seek<'_> {
+impl<'de> Visitor<'de> for IdentitySeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,8 +61,8 @@ impl<'de> Visitor<'de> for Seek<'_> {
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             match (&*key, self.in_metadata) {
                 ("type", false) => into.event = map.next_value::<Identifier>()?.0,
-                ("object", false) => map.next_value_seed(Seek { into, in_metadata: false })?,
-                ("metadata", false) => map.next_value_seed(Seek { into, in_metadata: true })?,
+                ("object", false) => map.next_value_seed(IdentitySeed { into, in_metadata: false })?,
+                ("metadata", false) => map.next_value_seed(IdentitySeed { into, in_metadata: true })?,
                 ("namespace", true) => into.namespace = map.next_value::<Identifier>()?.0,
                 ("name", true) => into.name = map.next_value::<Identifier>()?.0,
                 ("resourceVersion", true) => into.version = map.next_value::<Identifier>()?.0,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::queue::{self, Asker, Full};
+use crate::queue::{self, Asker, QueueFull};
 pub use crate::queue::{Requester, Unanswered};
 use i18n::msg;
 use model::reason::Reason;
@@ -40,7 +40,7 @@ impl LongTermHistory {
 
     /// Queues the question. Fails at once with [`busy`] if too many questions wait already.
     pub fn ask(&self, requester: Requester, of: VmSelection, times: Times) -> Result<Ticket, SourceError> {
-        self.0.ask(requester, PastQuery { of, times }).map_err(|Full| busy())
+        self.0.ask(requester, PastQuery { of, times }).map_err(|QueueFull| busy())
     }
 
     /// Queues the question and waits for its answer without a time limit: the caller sets the deadline.

@@ -34,7 +34,7 @@ impl Default for Requester {
 
 /// The queue is full: the question was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct QueueFull;
 
 /// Creates a queue and returns both of its ends.
 pub fn queue<Q, A>() -> (Asker<Q, A>, Questions<Q, A>) {
@@ -55,7 +55,7 @@ impl<Q, A> Clone for Asker<Q, A> {
 impl<Q: PartialEq, A> Asker<Q, A> {
     /// Queues a question, or joins an equal question of another requester. Fails at once if too many questions wait
     /// already.
-    pub fn ask(&self, requester: Requester, about: Q) -> Result<Ticket<A>, Full> {
+    pub fn ask(&self, requester: Requester, about: Q) -> Result<Ticket<A>, QueueFull> {
         self.0.ask(requester, about)
     }
 }
@@ -85,7 +85,7 @@ impl<Q, A> Shared<Q, A> {
 }
 
 impl<Q: PartialEq, A> Shared<Q, A> {
-    fn ask(&self, requester: Requester, about: Q) -> Result<Ticket<A>, Full> {
+    fn ask(&self, requester: Requester, about: Q) -> Result<Ticket<A>, QueueFull> {
         let progress = self.lock().put(requester, about)?;
         self.changed.notify_one();
         Ok(Ticket { progress })
@@ -221,7 +221,7 @@ struct Line {
 }
 
 impl<Q: PartialEq, A> Queue<Q, A> {
-    fn put(&mut self, requester: Requester, about: Q) -> Result<watch::Receiver<Progress<A>>, Full> {
+    fn put(&mut self, requester: Requester, about: Q) -> Result<watch::Receiver<Progress<A>>, QueueFull> {
         if self.closed {
             // The sender is dropped at once, so the ticket reports that nobody answers.
             return Ok(watch::channel(Progress::Waiting).1);
@@ -260,10 +260,10 @@ impl<Q, A> Queue<Q, A> {
     /// Makes room in a full queue: a requester whose line is shorter by at least two takes the place of the
     /// newest question in the longest line. Requesters with few questions are thus not kept out by those with
     /// many.
-    fn make_room(&mut self, requester: Requester) -> Result<(), Full> {
+    fn make_room(&mut self, requester: Requester) -> Result<(), QueueFull> {
         let own = self.line(requester).ids.len();
         if own >= WAITING_EACH {
-            return Err(Full);
+            return Err(QueueFull);
         }
         if requester == Requester::Backfill {
             return Ok(());
@@ -273,7 +273,7 @@ impl<Q, A> Queue<Q, A> {
         }
         let longest = self.lines.iter_mut().max_by_key(|line| line.ids.len());
         let displaced = longest.filter(|line| line.ids.len() > own + 1).and_then(|line| line.ids.pop_back());
-        let displaced = displaced.ok_or(Full)?;
+        let displaced = displaced.ok_or(QueueFull)?;
         if self.lines.iter().all(|line| !line.ids.contains(&displaced)) {
             if let Some(entry) = self.entry(displaced) {
                 entry.progress.send_replace(Progress::Displaced);
@@ -282,7 +282,7 @@ impl<Q, A> Queue<Q, A> {
             return Ok(());
         }
         // Other requesters wait for it too: it stays in their lines, so no room was gained.
-        Err(Full)
+        Err(QueueFull)
     }
 
     /// The question whose turn it is, and the requester that has the turn.

@@ -85,7 +85,7 @@ impl ClusterState {
             window_ms: rates.map_or(0, |rates| rates.window_ms),
             stale: age.stale,
         };
-        let counted = Counted {
+        let counted = GuestCounts {
             rates,
             memory: &guest.memory,
             migration: guest.migration.as_deref(),
@@ -127,7 +127,7 @@ pub(super) fn uncounted_interfaces(instance: &InstanceFacts) -> u32 {
 }
 
 /// What one source has counted of a guest.
-pub(super) struct Counted<'a> {
+pub(super) struct GuestCounts<'a> {
     pub rates: Option<&'a Arc<GuestRates>>,
     pub memory: &'a GuestMemory,
     pub migration: Option<&'a MigrationProgress>,
@@ -137,8 +137,8 @@ pub(super) struct Counted<'a> {
     pub counters: Option<&'a GuestCounters>,
 }
 
-pub(super) fn describe(counted: &Counted<'_>, uncounted: u32, origin: Origin) -> GuestActivity {
-    let Counted { rates, memory, migration, contention_since, counters } = *counted;
+pub(super) fn describe(counted: &GuestCounts<'_>, uncounted: u32, origin: Origin) -> GuestActivity {
+    let GuestCounts { rates, memory, migration, contention_since, counters } = *counted;
     let Origin { source, at, window_ms, stale } = origin;
     let known = || rates.map(|rates| &**rates).ok_or_else(first_sample);
     GuestActivity {

@@ -5,7 +5,7 @@ use super::{
     dependencies::Dependencies,
     fix,
     inventory::Entry,
-    observation::{At, InstancetypeFacts, InstancetypeRef, VmFacts},
+    observation::{InstancetypeFacts, InstancetypeRef, KeyRef, VmFacts},
     state::ClusterState,
     touched::Name,
 };
@@ -68,7 +68,7 @@ impl ClusterState {
         }
         let (name, revision) = (named.name.as_str(), named.revision.as_str());
         dependencies.note(Name::Instancetype(namespace, name));
-        let Some(found) = all.get(&At(namespace, name)) else {
+        let Some(found) = all.get(&KeyRef(namespace, name)) else {
             let status = self.source_status(id, &vm.namespace);
             return Err(match status.and_then(|status| status.error.as_ref()) {
                 Some(error) => missing(

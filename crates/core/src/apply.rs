@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::{
     containers,
-    dirty::Subject,
+    dirty::Impact,
     observation::{
         Change, Filesystem, ImageStats, InstanceFacts, InstanceSample, Key, Named, Observation,
         PodMetricsFacts, PrometheusFacts, ReviewFacts, SourceError, VolumeRef, VolumeStats,
@@ -29,7 +29,7 @@ const MOST_SAMPLES: usize = 100_000;
 impl ClusterState {
     /// Applies one observation. Its times are those of the steady clock.
     pub fn apply(&mut self, observation: Observation) {
-        let subject = Subject::of(&observation);
+        let subject = Impact::of(&observation);
         self.touch(&subject);
         self.apply_untouched(observation);
         self.touch(&subject);

@@ -2,7 +2,7 @@
 
 use super::{
     outlook::Outlook,
-    problems::{Found, problems},
+    problems::{ProblemKind, problems},
 };
 use model::{
     attention::AttentionKind,
@@ -65,19 +65,21 @@ pub fn was_never_started(vm: &VmSummary) -> bool {
 }
 
 /// Returns the kind of a problem of a running VM.
-pub fn kind(found: &Found) -> AttentionKind {
+pub fn kind(found: &ProblemKind) -> AttentionKind {
     match found {
-        Found::FullFilesystem { .. } | Found::FullVolume { .. } | Found::FillingUp { .. } => {
-            AttentionKind::FillingUp
+        ProblemKind::FullFilesystem { .. }
+        | ProblemKind::FullVolume { .. }
+        | ProblemKind::FillingUp { .. } => AttentionKind::FillingUp,
+        ProblemKind::GuestMemory { .. }
+        | ProblemKind::HostMemory { .. }
+        | ProblemKind::Swapping(_)
+        | ProblemKind::AtLimit { .. }
+        | ProblemKind::Cpu { .. }
+        | ProblemKind::Undersized { .. } => AttentionKind::Undersized,
+        ProblemKind::Contention { .. } | ProblemKind::UnexplainedContention { .. } => {
+            AttentionKind::Contended
         }
-        Found::GuestMemory { .. }
-        | Found::HostMemory { .. }
-        | Found::Swapping(_)
-        | Found::AtLimit { .. }
-        | Found::Cpu { .. }
-        | Found::Undersized { .. } => AttentionKind::Undersized,
-        Found::Contention { .. } | Found::UnexplainedContention { .. } => AttentionKind::Contended,
-        Found::SlowDrive { .. } => AttentionKind::SlowDisk,
-        Found::StuckMigration(_) => AttentionKind::Migration,
+        ProblemKind::SlowDrive { .. } => AttentionKind::SlowDisk,
+        ProblemKind::StuckMigration(_) => AttentionKind::Migration,
     }
 }

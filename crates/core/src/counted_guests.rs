@@ -101,7 +101,7 @@ impl CountedGuests {
     }
 
     pub fn guest(&self, instance: &InstanceFacts) -> Option<&CountedGuest> {
-        let at = super::observation::At(&instance.namespace, &instance.name);
+        let at = super::observation::KeyRef(&instance.namespace, &instance.name);
         let guest = self.by_instance.get(&at)?;
         // The sample of an earlier run says nothing about this one.
         let run = &guest.tracker.last().run;

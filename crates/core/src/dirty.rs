@@ -17,7 +17,7 @@ use super::{
 use model::{groups::Node, vm::Kind};
 
 /// What an observation is about.
-pub(super) enum Subject {
+pub(super) enum Impact {
     /// Objects: [`super::objects::Objects`] touches the names of those that differ from before.
     Objects,
     /// The status of a source, which `conditions` compares, or nothing that a row shows.
@@ -30,7 +30,7 @@ pub(super) enum Subject {
     Everything,
 }
 
-impl Subject {
+impl Impact {
     pub fn of(observation: &Observation) -> Self {
         match observation {
             Observation::Wukongs(_)
@@ -69,12 +69,12 @@ impl Subject {
 impl ClusterState {
     /// Touches the subject of an observation. It is called before and after the observation is applied: what a
     /// kubelet reports no longer, and what it reports now, both change.
-    pub(super) fn touch(&mut self, subject: &Subject) {
+    pub(super) fn touch(&mut self, subject: &Impact) {
         match subject {
-            Subject::Objects | Subject::Status => {}
-            Subject::Node(node) => self.touch_node(node),
-            Subject::Guest(instance) => self.touched.touch(Name::vm(instance)),
-            Subject::Everything => self.touched.touch_everything(),
+            Impact::Objects | Impact::Status => {}
+            Impact::Node(node) => self.touch_node(node),
+            Impact::Guest(instance) => self.touched.touch(Name::vm(instance)),
+            Impact::Everything => self.touched.touch_everything(),
         }
     }
 

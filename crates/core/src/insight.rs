@@ -17,8 +17,8 @@ use model::{
     figure::{Basis, Layer, Sample, Unit},
     history::{Point, Series},
     insight::{
-        Filling, Finding, FindingKind, Hints, Insight, InsightQuery, InsightSort, InsightTotals, PAGE_SIZE,
-        Resource, Silence, Sizing, Verdict, Window,
+        Filling, Finding, FindingKind, Hints, Insight, InsightQuery, InsightSort, InsightTotals, NoHint,
+        PAGE_SIZE, Resource, Sizing, Verdict, Window,
     },
     query::Order,
     view::InsightsView,
@@ -100,8 +100,8 @@ pub fn compute_findings(vms: &[Arc<Vm>], store: &HistoryStore, now: Millis) -> F
     result
 }
 
-fn is_judged<T>(hint: &Result<T, Silence>) -> bool {
-    !matches!(hint, Err(Silence::TooShort { .. }))
+fn is_judged<T>(hint: &Result<T, NoHint>) -> bool {
+    !matches!(hint, Err(NoHint::TooShort { .. }))
 }
 
 fn findings(hints: &Hints) -> impl Iterator<Item = Finding> {
@@ -148,7 +148,7 @@ pub fn hints(vm: &Vm, store: &HistoryStore, now: Millis) -> Hints {
     hints
 }
 
-fn cpu(vm: &Vm, day: &Day) -> Result<Sizing, Silence> {
+fn cpu(vm: &Vm, day: &Day) -> Result<Sizing, NoHint> {
     let (day, of) = (&day.figures[index(Resource::Cpu)], vm.summary.cpu.unwrap_or(0));
     let mut sizing = sizing(day, Unit::Nanocores, of)?;
     let last_hour = day.points.iter().rev().take(PER_HOUR).filter_map(|point| point.tenths());
@@ -160,7 +160,7 @@ fn cpu(vm: &Vm, day: &Day) -> Result<Sizing, Silence> {
 }
 
 /// The guest's own figure decides: the host also counts what the guest has not given back.
-fn memory(vm: &Vm, day: &Day) -> Result<Sizing, Silence> {
+fn memory(vm: &Vm, day: &Day) -> Result<Sizing, NoHint> {
     let of = vm.summary.memory.unwrap_or(0);
     let by_guest =
         day.guest_memory.as_ref().and_then(|guest| sizing(&in_percent(guest, of), Unit::Bytes, of).ok());
@@ -172,7 +172,7 @@ fn memory(vm: &Vm, day: &Day) -> Result<Sizing, Silence> {
 
 /// Returns the forecast of the volume that is full first. Only if no volume has enough history, it is that of all disks
 /// together, which may be known from Prometheus.
-fn disk(vm: &Vm, day: &Day) -> Result<Filling, Silence> {
+fn disk(vm: &Vm, day: &Day) -> Result<Filling, NoHint> {
     let forecast = |(volume, series): (&Volume, &Option<Series<AmountPoint>>)| {
         // What a backend has allocated is never given back, and says nothing of what is free.
         let is_backend = |of: &&Sample| of.basis == Basis::Backend || of.source.layer() == Layer::Backend;
@@ -183,9 +183,9 @@ fn disk(vm: &Vm, day: &Day) -> Result<Filling, Silence> {
     let known = vm.volumes.iter().zip(&day.volumes).filter_map(forecast).filter(is_judged);
     let first = known.min_by_key(|hint| match hint {
         Ok(filling) => (0, filling.days),
-        Err(Silence::Unclear) => (1, 0),
-        Err(Silence::Far) => (2, 0),
-        Err(Silence::Steady | Silence::TooShort { .. }) => (3, 0),
+        Err(NoHint::Unclear) => (1, 0),
+        Err(NoHint::Far) => (2, 0),
+        Err(NoHint::Steady | NoHint::TooShort { .. }) => (3, 0),
     });
     first.unwrap_or_else(|| match vm.summary.usage.disk.sample() {
         Some(sample) => filling(&day.figures[index(Resource::Disk)], sample.used, sample.of),
@@ -199,12 +199,12 @@ fn in_percent(amounts: &Series<AmountPoint>, of: u64) -> Series {
     Series { start: amounts.start, step: amounts.step, points: amounts.points.iter().map(point).collect() }
 }
 
-fn too_short(known: u32) -> Silence {
-    Silence::TooShort { minutes: known * (COARSE.step / 60_000) as u32, needed: NEEDED_HOURS * 60 }
+fn too_short(known: u32) -> NoHint {
+    NoHint::TooShort { minutes: known * (COARSE.step / 60_000) as u32, needed: NEEDED_HOURS * 60 }
 }
 
 /// Returns the window, or `TooShort` if too little of it is known.
-fn window(day: &Series) -> Result<Window, Silence> {
+fn window(day: &Series) -> Result<Window, NoHint> {
     let known = day.points.iter().filter(|point| point.tenths().is_some()).count() as u32;
     let all = day.points.len() as u32;
     let begins = day.points.iter().take(PER_HOUR).any(|point| point.tenths().is_some());
@@ -214,7 +214,7 @@ fn window(day: &Series) -> Result<Window, Silence> {
     Ok(Window { from: day.start, to: day.at(day.points.len()), known, all })
 }
 
-pub(super) fn sizing(day: &Series, unit: Unit, of: u64) -> Result<Sizing, Silence> {
+pub(super) fn sizing(day: &Series, unit: Unit, of: u64) -> Result<Sizing, NoHint> {
     let window = window(day)?;
     let stats = day.stats().filter(|_| of > 0).ok_or(too_short(0))?;
     let amount = |tenths: u32| amount(tenths.into(), of);
@@ -246,7 +246,7 @@ fn judge_low_use(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
 
 /// Fits a line through the hours' medians by the Theil–Sen estimator, which tolerates many outliers, and
 /// predicts when the disk is full.
-pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silence> {
+pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, NoHint> {
     let window = window(day)?;
     if of == 0 {
         return Err(too_short(window.known));
@@ -256,15 +256,15 @@ pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silen
     let line = Line::through(&medians);
     let rise = line.slope * f64::from(NEEDED_HOURS);
     if rise < LEAST_RISE {
-        return Err(Silence::Steady);
+        return Err(NoHint::Steady);
     }
     if !line.is_credible(&medians, rise) {
-        return Err(Silence::Unclear);
+        return Err(NoHint::Unclear);
     }
     let left = 1000.0 * of.saturating_sub(used) as f64 / of as f64;
     let days = |slope: f64| left / (slope * f64::from(NEEDED_HOURS));
     if days(line.slope) > HORIZON_DAYS {
-        return Err(Silence::Far);
+        return Err(NoHint::Far);
     }
     Ok(Filling {
         volume: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     dependencies::Dependencies,
-    observation::{At, InstanceFacts, Key, Migration, Pause, VmFacts, WukongFacts},
+    observation::{InstanceFacts, Key, KeyRef, Migration, Pause, VmFacts, WukongFacts},
     state::ClusterState,
     status::is_fault,
     touched::{Name, RowKey},
@@ -197,17 +197,17 @@ impl ClusterState {
         if let Some(shown_by) = shown_by.filter(|first| first.name != wukong.name) {
             return Entry { conflict: Some(Conflict::Shared(shown_by)), ..none };
         }
-        let named = self.vms.get(&At(namespace, vm_name)).map(AsRef::as_ref);
+        let named = self.vms.get(&KeyRef(namespace, vm_name)).map(AsRef::as_ref);
         let vm = named.or_else(|| self.only_vm_of(wukong, dependencies));
         let vm_name = if vm_name.is_empty() { vm.map_or("", |vm| &vm.name) } else { vm_name };
         dependencies.note(Name::Vm(namespace, vm_name));
-        let instance = self.instances.get(&At(namespace, vm_name)).map(AsRef::as_ref);
+        let instance = self.instances.get(&KeyRef(namespace, vm_name)).map(AsRef::as_ref);
         let other = vm.filter(|vm| !vm.owner_wukong.is_empty() && vm.owner_wukong != wukong.uid);
         Entry { vm, instance, vm_name, conflict: other.map(|_| Conflict::NamesOther), ..none }
     }
 
     fn of_vm<'a>(&'a self, vm: &'a VmFacts, dependencies: &Dependencies) -> Entry<'a> {
-        let instance = self.instances.get(&At(&vm.namespace, &vm.name)).map(AsRef::as_ref);
+        let instance = self.instances.get(&KeyRef(&vm.namespace, &vm.name)).map(AsRef::as_ref);
         let conflict = self.conflict_of(vm, dependencies);
         Entry {
             kind: Kind::VirtualMachine,
@@ -244,7 +244,7 @@ impl ClusterState {
         dependencies.note(name);
         let names_it =
             |wukong: &&Arc<WukongFacts>| wukong.namespace == namespace && wukong.vm_name == vm_name;
-        let owner = self.vms.get(&At(namespace, vm_name)).map_or("", |vm| &vm.owner_wukong);
+        let owner = self.vms.get(&KeyRef(namespace, vm_name)).map_or("", |vm| &vm.owner_wukong);
         let mut owners = self.wukongs.named(Name::Uid(owner)).iter().filter(|wukong| wukong.uid == owner);
         let first = || self.wukongs.named(name).iter().find(names_it);
         owners.find(names_it).or_else(first).map(AsRef::as_ref)

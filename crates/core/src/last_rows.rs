@@ -67,12 +67,12 @@ pub(super) struct Row {
 pub(super) struct Shown {
     pub vm: Arc<Vm>,
     pub prefix: Option<u64>,
-    pub asks: Asks,
+    pub asks: VmTargets,
 }
 
 /// What one VM is worth asking for.
 #[derive(Debug, PartialEq)]
-pub(super) struct Asks {
+pub(super) struct VmTargets {
     /// Its node.
     pub node: bool,
     /// Its guest's agent.
@@ -133,7 +133,7 @@ impl Rows {
     }
 
     /// Returns the VMs in any order, with what each is worth asking for.
-    pub fn shown(&self) -> impl Iterator<Item = (&Vm, &Asks)> {
+    pub fn shown(&self) -> impl Iterator<Item = (&Vm, &VmTargets)> {
         self.all.values().filter_map(|row| row.shown.as_ref()).map(|shown| (&*shown.vm, &shown.asks))
     }
 

@@ -5,7 +5,7 @@ use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{
     objects::Objects,
-    observation::{At, Key, PodFacts, PodStats},
+    observation::{Key, KeyRef, PodFacts, PodStats},
     pod::Pod,
     rates::{TapRates, TapSample, TapTracker},
     receipt::Receipt,
@@ -64,7 +64,7 @@ impl LauncherStats {
 
     /// Returns what is known of this very pod.
     pub fn get(&self, pod: &Pod) -> Option<&LauncherPod> {
-        let known = self.0.get(&At(pod.namespace, pod.name))?;
+        let known = self.0.get(&KeyRef(pod.namespace, pod.name))?;
         (*known.uid == *pod.uid && *known.node == *pod.node).then_some(known)
     }
 }

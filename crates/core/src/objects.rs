@@ -39,7 +39,7 @@ pub(super) trait Facts: Named + PartialEq + Debug {
 #[derive(Debug)]
 pub(super) struct Objects<T> {
     by_key: HashMap<Key, Arc<T>>,
-    by_name: HashMap<u64, Few<T>>,
+    by_name: HashMap<u64, NamedObjects<T>>,
     /// Whether any object changed since the last join, whether any was added, and whether any was removed.
     pub changed: bool,
     pub grown: bool,
@@ -65,7 +65,7 @@ impl<T: Facts> Objects<T> {
     /// Returns the objects of this name in their order. The hash of another name may be the same: check that
     /// they have it.
     pub fn named(&self, name: Name) -> &[Arc<T>] {
-        self.by_name.get(&name.hash()).map(Few::as_slice).unwrap_or_default()
+        self.by_name.get(&name.hash()).map(NamedObjects::as_slice).unwrap_or_default()
     }
 
     pub fn apply(&mut self, change: Change<T>, touched: &mut Touched) {
@@ -132,7 +132,9 @@ impl<T: Facts> Objects<T> {
         item.names(&mut |name| {
             if T::is_index(&name) {
                 match by_name.entry(name.hash()) {
-                    hashbrown::hash_map::Entry::Vacant(entry) => drop(entry.insert(Few::One(item.clone()))),
+                    hashbrown::hash_map::Entry::Vacant(entry) => {
+                        entry.insert(NamedObjects::One(item.clone()));
+                    }
                     hashbrown::hash_map::Entry::Occupied(mut entry) => entry.get_mut().add(item),
                 }
             }
@@ -156,8 +158,8 @@ impl<T: Facts> Objects<T> {
     pub fn is_index_exact(&self) -> bool {
         let mut fresh = Self::default();
         self.by_key.values().for_each(|item| fresh.add_to_index(item));
-        let is_same = |(name, few): (&u64, &Few<T>)| {
-            let fresh = fresh.by_name.get(name).map(Few::as_slice).unwrap_or_default();
+        let is_same = |(name, few): (&u64, &NamedObjects<T>)| {
+            let fresh = fresh.by_name.get(name).map(NamedObjects::as_slice).unwrap_or_default();
             fresh.len() == few.as_slice().len()
                 && std::iter::zip(fresh, few.as_slice()).all(|(a, b)| Arc::ptr_eq(a, b))
         };
@@ -167,12 +169,12 @@ impl<T: Facts> Objects<T> {
 
 /// The objects of one name, in their order. Most names have one object, which takes no allocation.
 #[derive(Debug)]
-enum Few<T> {
+enum NamedObjects<T> {
     One(Arc<T>),
     Many(Vec<Arc<T>>),
 }
 
-impl<T> Few<T> {
+impl<T> NamedObjects<T> {
     fn as_slice(&self) -> &[Arc<T>] {
         match self {
             Self::One(item) => slice::from_ref(item),
@@ -181,7 +183,7 @@ impl<T> Few<T> {
     }
 }
 
-impl<T: Facts> Few<T> {
+impl<T: Facts> NamedObjects<T> {
     /// Adds an object, unless it is among them: some objects have a name twice.
     fn add(&mut self, item: &Arc<T>) {
         if let Self::One(one) = self {

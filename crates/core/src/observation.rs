@@ -25,7 +25,7 @@ pub use self::{
         KubevirtVersion, OperationCounters, PagingCounters, TrafficCounters, VcpuDelay,
     },
     instancetype::{InstancetypeFacts, InstancetypeRef},
-    key::{At, Key},
+    key::{Key, KeyRef},
     names::TrackedNames,
     objects::{
         Backend, ClaimFacts, InstanceFacts, InstanceVolume, LonghornEngine, LonghornFacts, Migration,

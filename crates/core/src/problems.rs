@@ -22,7 +22,7 @@ const READ_ONLY: [&str; 5] = ["squashfs", "iso9660", "udf", "erofs", "cramfs"];
 
 /// One problem of a running VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub enum ProblemKind<'a> {
     FullFilesystem {
         mount_point: &'a str,
         percent: u64,
@@ -89,10 +89,10 @@ pub struct Migrating<'a> {
 }
 
 /// Returns what is wrong with a VM that runs. Nothing is allocated, because lists ask for each VM.
-pub fn problems<'a>(vm: &'a Vm, outlook: &Outlook<'a>) -> impl Iterator<Item = Found<'a>> + use<'a> {
+pub fn problems<'a>(vm: &'a Vm, outlook: &Outlook<'a>) -> impl Iterator<Item = ProblemKind<'a>> + use<'a> {
     let filling = outlook
         .filling
-        .map(|filling| Found::FillingUp { volume: filling.volume.as_deref(), days: filling.days });
+        .map(|filling| ProblemKind::FillingUp { volume: filling.volume.as_deref(), days: filling.days });
     let disks = full_disks(vm).chain(filling);
     let (memory, cpu) = (memory(vm), cpu(vm));
     // What is so at the moment needs no history.
@@ -107,20 +107,20 @@ pub fn problems<'a>(vm: &'a Vm, outlook: &Outlook<'a>) -> impl Iterator<Item = F
 /// Returns whether a VM lacks CPU or memory at the moment, so that less of it would do harm.
 pub fn is_short_of(vm: &Vm, resource: Resource) -> bool {
     problems(vm, &Outlook::default()).any(|found| match found {
-        Found::Contention { .. }
-        | Found::UnexplainedContention { .. }
-        | Found::AtLimit { .. }
-        | Found::Cpu { .. } => resource == Resource::Cpu,
-        Found::GuestMemory { .. } | Found::HostMemory { .. } | Found::Swapping(_) => {
+        ProblemKind::Contention { .. }
+        | ProblemKind::UnexplainedContention { .. }
+        | ProblemKind::AtLimit { .. }
+        | ProblemKind::Cpu { .. } => resource == Resource::Cpu,
+        ProblemKind::GuestMemory { .. } | ProblemKind::HostMemory { .. } | ProblemKind::Swapping(_) => {
             resource == Resource::Memory
         }
         _ => false,
     })
 }
 
-fn undersized<'a>(sizing: &Sizing) -> Found<'a> {
+fn undersized<'a>(sizing: &Sizing) -> ProblemKind<'a> {
     let Sizing { by_guest, .. } = *sizing;
-    Found::Undersized { resource: sizing.resource(), percent: sizing.tenths() / 10, by_guest }
+    ProblemKind::Undersized { resource: sizing.resource(), percent: sizing.tenths() / 10, by_guest }
 }
 
 /// Returns what the VM's page says first.
@@ -142,13 +142,13 @@ pub fn health(vm: &Vm, outlook: &Outlook) -> VmHealth {
 }
 
 fn running(vm: &Vm, outlook: &Outlook) -> (Level, Vec<Problem>) {
-    let mut found: Vec<Found> = problems(vm, outlook).collect();
+    let mut found: Vec<ProblemKind> = problems(vm, outlook).collect();
     found.sort_by_key(|found| Reverse(found.level()));
-    let level = found.first().map_or(Level::Normal, Found::level);
+    let level = found.first().map_or(Level::Normal, ProblemKind::level);
     if found.is_empty() && has_unknown_figures(&vm.summary) {
         return (Level::High, vec![problem(msg!(health.unknown))]);
     }
-    (level, found.iter().map(Found::problem).collect())
+    (level, found.iter().map(ProblemKind::problem).collect())
 }
 
 fn problem(text: Message) -> Problem {
@@ -171,12 +171,13 @@ pub fn fullest_disk(vm: &Vm) -> Option<u64> {
     filesystems(vm).chain(volumes(vm)).map(|(_, percent)| percent).max()
 }
 
-fn full_disks(vm: &Vm) -> impl Iterator<Item = Found<'_>> {
+fn full_disks(vm: &Vm) -> impl Iterator<Item = ProblemKind<'_>> {
     let is_full = |(_, percent): &(&str, u64)| Level::of_space(*percent) > Level::Normal;
     let filesystems = filesystems(vm)
         .filter(is_full)
-        .map(|(mount_point, percent)| Found::FullFilesystem { mount_point, percent });
-    let volumes = volumes(vm).filter(is_full).map(|(name, percent)| Found::FullVolume { name, percent });
+        .map(|(mount_point, percent)| ProblemKind::FullFilesystem { mount_point, percent });
+    let volumes =
+        volumes(vm).filter(is_full).map(|(name, percent)| ProblemKind::FullVolume { name, percent });
     filesystems.chain(volumes)
 }
 
@@ -211,18 +212,18 @@ fn volumes(vm: &Vm) -> impl Iterator<Item = (&str, u64)> {
     })
 }
 
-fn memory(vm: &Vm) -> Option<Found<'_>> {
+fn memory(vm: &Vm) -> Option<ProblemKind<'_>> {
     let usage = &vm.summary.usage;
     if let Some(percent) = usage.guest_memory {
-        return (Level::of_space(percent) > Level::Normal).then_some(Found::GuestMemory { percent });
+        return (Level::of_space(percent) > Level::Normal).then_some(ProblemKind::GuestMemory { percent });
     }
-    high(usage.memory.sample()).map(|percent| Found::HostMemory { percent })
+    high(usage.memory.sample()).map(|percent| ProblemKind::HostMemory { percent })
 }
 
-/// A VM at its own limit has the same problem as [`Found::AtLimit`].
-fn cpu(vm: &Vm) -> Option<Found<'_>> {
+/// A VM at its own limit has the same problem as [`ProblemKind::AtLimit`].
+fn cpu(vm: &Vm) -> Option<ProblemKind<'_>> {
     let waits = activity(vm).and_then(contention).is_some();
-    high(vm.summary.usage.cpu.sample()).filter(|_| !waits).map(|percent| Found::Cpu { percent })
+    high(vm.summary.usage.cpu.sample()).filter(|_| !waits).map(|percent| ProblemKind::Cpu { percent })
 }
 
 fn high(sample: Option<&Sample>) -> Option<u64> {
@@ -237,17 +238,17 @@ fn activity(vm: &Vm) -> Option<&GuestActivity> {
     }
 }
 
-fn guest<'a>(vm: &'a Vm, of: &'a GuestActivity) -> impl Iterator<Item = Found<'a>> {
+fn guest<'a>(vm: &'a Vm, of: &'a GuestActivity) -> impl Iterator<Item = ProblemKind<'a>> {
     let swapping = of.swap.as_ref().ok().copied();
     let swapping = swapping.filter(|Swap { r#in, out }| r#in.0.saturating_add(out.0) >= SWAP.0);
     let cpu = vm.summary.usage.cpu.sample().filter(|sample| !sample.stale);
     let waiting = contention(of).map(|thousandths| match (cpu, high(cpu)) {
-        (_, Some(cpu)) => Found::AtLimit { thousandths, cpu },
-        (Some(_), None) => Found::Contention { thousandths, node: &vm.summary.node },
-        (None, None) => Found::UnexplainedContention { thousandths, node: &vm.summary.node },
+        (_, Some(cpu)) => ProblemKind::AtLimit { thousandths, cpu },
+        (Some(_), None) => ProblemKind::Contention { thousandths, node: &vm.summary.node },
+        (None, None) => ProblemKind::UnexplainedContention { thousandths, node: &vm.summary.node },
     });
     swapping
-        .map(Found::Swapping)
+        .map(ProblemKind::Swapping)
         .into_iter()
         .chain(waiting)
         .chain(slowest_drive(of))
@@ -255,12 +256,17 @@ fn guest<'a>(vm: &'a Vm, of: &'a GuestActivity) -> impl Iterator<Item = Found<'a
 }
 
 /// Returns the live migration if it has sent the memory so often that it will hardly end by itself.
-fn stuck_migration<'a>(vm: &'a Vm, of: &GuestActivity) -> Option<Found<'a>> {
+fn stuck_migration<'a>(vm: &'a Vm, of: &GuestActivity) -> Option<ProblemKind<'a>> {
     let target = Some(&*vm.summary.migrating_to).filter(|target| !target.is_empty())?;
     let progress = of.migration.as_deref()?;
     let (sent, memory) = progress.processed.zip(vm.summary.memory.filter(|memory| *memory > 0))?;
     let speeds = progress.dirty_rate.zip(progress.transfer_rate);
-    (sent / memory >= RESENT).then_some(Found::StuckMigration(Migrating { target, sent, memory, speeds }))
+    (sent / memory >= RESENT).then_some(ProblemKind::StuckMigration(Migrating {
+        target,
+        sent,
+        memory,
+        speeds,
+    }))
 }
 
 /// Returns how long vCPUs wait, if that is too long.
@@ -270,7 +276,7 @@ fn contention(of: &GuestActivity) -> Option<u32> {
 }
 
 /// Returns the drive whose operations take longest, if that is too long.
-fn slowest_drive(of: &GuestActivity) -> Option<Found<'_>> {
+fn slowest_drive(of: &GuestActivity) -> Option<ProblemKind<'_>> {
     let slowest = |drive: &DriveRates| {
         let slow = |OperationRates { operations, latency, .. }: &OperationRates| {
             latency.filter(|nanos| *nanos >= SLOW && operations.is_some_and(|rate| rate >= LEAST_OPERATIONS))
@@ -279,10 +285,10 @@ fn slowest_drive(of: &GuestActivity) -> Option<Found<'_>> {
     };
     let drives = of.rates.iter().flat_map(|rates| rates.drives.iter());
     let found = drives.filter_map(|drive| Some((slowest(drive)?, &*drive.name)));
-    found.max().map(|(nanos, name)| Found::SlowDrive { name, nanos })
+    found.max().map(|(nanos, name)| ProblemKind::SlowDrive { name, nanos })
 }
 
-impl Found<'_> {
+impl ProblemKind<'_> {
     pub fn level(&self) -> Level {
         match self {
             Self::FullFilesystem { percent, .. }

@@ -6,7 +6,7 @@ use super::{
     disk_content::{Gap, exceeds, needs_serial},
     fix,
     observation::{
-        At, Backend, InstanceFacts, Key, LonghornEngine, Provisioner, SourceError, Uncounted, VolumeStats,
+        Backend, InstanceFacts, Key, KeyRef, LonghornEngine, Provisioner, SourceError, Uncounted, VolumeStats,
     },
     receipt::Age,
     reports::Report,
@@ -184,7 +184,7 @@ impl ClusterState {
         if !instance.agent_connected {
             return Some(Err(query.missing(Reason::AgentOff)));
         }
-        let Some(guest) = self.guests.get(&At(&instance.namespace, &instance.name)) else {
+        let Some(guest) = self.guests.get(&KeyRef(&instance.namespace, &instance.name)) else {
             return Some(Err(query.missing(Reason::Starting)));
         };
         let fix = |error: &SourceError| fix::guest(error.reason, &instance.namespace, &instance.name);

@@ -1,10 +1,12 @@
 //! What guests do according to Prometheus, for nodes whose virt-handler cannot be asked. `activity` uses it.
 
 use super::{
-    activity::{Counted, describe, failed, uncounted_interfaces},
+    activity::{GuestCounts, describe, failed, uncounted_interfaces},
     dependencies::Dependencies,
     fix,
-    observation::{At, GuestMemory, InstanceFacts, InstanceSample, ScrapedGuest, ScrapedGuests, SourceError},
+    observation::{
+        GuestMemory, InstanceFacts, InstanceSample, KeyRef, ScrapedGuest, ScrapedGuests, SourceError,
+    },
     receipt::Receipt,
     state::{ClusterState, ScrapedRound},
 };
@@ -56,7 +58,7 @@ impl ClusterState {
             Some(error) => failed(error, SourceId::Prometheus),
             None => reason.into(),
         };
-        let key = At(&instance.namespace, &instance.name);
+        let key = KeyRef(&instance.namespace, &instance.name);
         let known =
             self.prometheus.guests.known.get(&key).filter(|(guest, _)| *guest.node == *instance.node_name);
         let known = known.filter(|_| !error.is_some_and(SourceError::is_denial));
@@ -73,7 +75,7 @@ impl ClusterState {
         };
         let memory =
             self.prometheus.instances.get(&key).map(|(sample, _)| memory(sample)).unwrap_or_default();
-        let counted = Counted {
+        let counted = GuestCounts {
             rates: guest.rates.as_ref(),
             memory: &memory,
             migration: None,

@@ -14,8 +14,8 @@ use super::{
     launcher_stats::LauncherStats,
     objects::Objects,
     observation::{
-        At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        KubevirtVersion, LonghornFacts, MigrationFacts, PersistentVolumeFacts, PodFacts, Provisioner,
+        Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
+        KeyRef, KubevirtVersion, LonghornFacts, MigrationFacts, PersistentVolumeFacts, PodFacts, Provisioner,
         ReviewFacts, ScrapedGuest, SourceError, Targets, TrackedNames, VmFacts, VolumeGap, VolumeStats,
         WukongFacts,
     },
@@ -187,7 +187,10 @@ impl ClusterState {
     /// Returns the PersistentVolume of a claim, if the two name each other.
     fn persistent_volume(&self, claim: &Key) -> Option<&PersistentVolumeFacts> {
         let bound = &self.claims.get(claim)?.volume_name;
-        self.persistent_volumes.get(&At("", bound)).map(AsRef::as_ref).filter(|volume| volume.claim == *claim)
+        self.persistent_volumes
+            .get(&KeyRef("", bound))
+            .map(AsRef::as_ref)
+            .filter(|volume| volume.claim == *claim)
     }
 
     /// Returns the storage behind a claim.
@@ -252,6 +255,6 @@ impl ClusterState {
     /// Whether a node of this name may exist. A tenant may write any node into a Wukong; once the nodes are
     /// known, other names cost no request.
     pub(super) fn may_be_node(&self, name: &str) -> bool {
-        !name.is_empty() && (self.nodes.is_empty() || self.nodes.contains_key(&At("", name)))
+        !name.is_empty() && (self.nodes.is_empty() || self.nodes.contains_key(&KeyRef("", name)))
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use super::{
     dependencies::Dependencies,
     inventory::Entry,
-    last_rows::{Asks, Rows, is_counted},
-    observation::{At, Backend, Image, Key, NodeTarget, Targets},
+    last_rows::{Rows, VmTargets, is_counted},
+    observation::{Backend, Image, Key, KeyRef, NodeTarget, Targets},
     state::ClusterState,
     touched::Name,
 };
@@ -22,12 +22,12 @@ use model::{
 };
 
 impl ClusterState {
-    pub(super) fn asks(&self, entry: &Entry, vm: &Vm, dependencies: &Dependencies) -> Asks {
+    pub(super) fn asks(&self, entry: &Entry, vm: &Vm, dependencies: &Dependencies) -> VmTargets {
         if vm.summary.status != Status::Running {
-            return Asks { node: false, guest: false, images: Box::default() };
+            return VmTargets { node: false, guest: false, images: Box::default() };
         }
         dependencies.note(Name::Node(&vm.summary.node));
-        Asks {
+        VmTargets {
             node: self.may_be_node(&vm.summary.node),
             guest: self.limits.asks(SourceId::GuestAgent)
                 && entry.instance.is_some_and(|instance| instance.agent_connected),
@@ -89,7 +89,7 @@ impl ClusterState {
     /// Returns the address that one of the pods on a node gives, else that of its own object.
     fn address_of(&self, node: &str) -> Option<IpAddr> {
         let pods = self.pods.named(Name::PodsOn(node)).iter().filter(|pod| pod.node_name == node);
-        let own = || self.nodes.get(&At("", node))?.address;
+        let own = || self.nodes.get(&KeyRef("", node))?.address;
         pods.filter_map(|pod| pod.host_ip).next().or_else(own)
     }
 

@@ -5,7 +5,7 @@ use super::{
     containers::{Incomplete, PodUsage},
     dependencies::Dependencies,
     fix,
-    observation::{At, InstanceFacts, InstanceSample, SourceError},
+    observation::{InstanceFacts, InstanceSample, KeyRef, SourceError},
     pod::{Pod, PodSample},
     receipt::Age,
     state::ClusterState,
@@ -67,7 +67,8 @@ impl ClusterState {
     ) -> Option<Sample> {
         let instance = vm.instance.filter(|_| vm.running)?;
         let of = query.allocated?;
-        let (sample, receipt) = self.prometheus.instances.get(&At(&instance.namespace, &instance.name))?;
+        let (sample, receipt) =
+            self.prometheus.instances.get(&KeyRef(&instance.namespace, &instance.name))?;
         let (used, window_ms) = (query.of_instance)(sample)?;
         let age = dependencies.age_of(receipt, self.limits.metrics_interval);
         let at = self.taken_at(receipt, SourceId::Prometheus, "");
@@ -95,7 +96,7 @@ impl ClusterState {
         };
         let allocated = query.allocated.ok_or_else(|| missing(Reason::NoAllocation))?;
         dependencies.note(Name::Pod(pod.namespace, pod.name));
-        let Some(samples) = self.metrics.get(&At(pod.namespace, pod.name)) else {
+        let Some(samples) = self.metrics.get(&KeyRef(pod.namespace, pod.name)) else {
             return Err(self.unsampled(pod, dependencies, missing));
         };
         let incomplete = samples.incomplete.as_ref().map(describe).unwrap_or_default();
@@ -110,7 +111,7 @@ impl ClusterState {
             // The working set excludes hugepages, so its value says nothing about this VM's memory.
             None if query.unit == Unit::Bytes && vm.instance.is_some_and(|instance| instance.hugepages) => {
                 let guest_reports = vm.instance.is_some_and(|instance| {
-                    self.prometheus.instances.contains_key(&At(&instance.namespace, &instance.name))
+                    self.prometheus.instances.contains_key(&KeyRef(&instance.namespace, &instance.name))
                 });
                 let fix = fix::hugepages(guest_reports);
                 Err(Missing { last: Some(sample), fix, ..missing(Reason::Hugepages) })

@@ -19,7 +19,7 @@ use i18n::{Lang, Localize, Render, attention_kind, t, text};
 use model::{Millis, attention::AttentionKind, format, message::Message, query::Query, vm_health::Level};
 use wukong_core::{
     Visible,
-    incidents::{Incident, Incidents, Subject, incidents},
+    incidents::{Incident, IncidentSubject, Incidents, incidents},
 };
 
 /// Rows that are always there on a narrow page, and on a wide one. The others are folded.
@@ -158,7 +158,7 @@ fn row(incident: &Incident, lang: Lang) -> impl IntoView + use<> {
         Some(address) => Either::Left(view! { <a href=address>{subject}</a> }),
         None => Either::Right(view! { <b>{subject}</b> }),
     };
-    let is_alone = matches!(incident.subject, Subject::Vm(_));
+    let is_alone = matches!(incident.subject, IncidentSubject::Vm(_));
     let vms = (!is_alone).then(|| {
         view! { " " <a href=address::list(&incident.query())>{words::vms(incident.vms)}</a> }
     });
@@ -176,11 +176,11 @@ fn row(incident: &Incident, lang: Lang) -> impl IntoView + use<> {
 }
 
 /// A name that no address can have is no link.
-fn subject_address(subject: &Subject) -> Option<String> {
+fn subject_address(subject: &IncidentSubject) -> Option<String> {
     match subject {
-        Subject::Vm(vm) => Some(vm_address(&vm.namespace, &vm.name)),
-        Subject::Node(name) => address::node(name),
-        Subject::Several => None,
+        IncidentSubject::Vm(vm) => Some(vm_address(&vm.namespace, &vm.name)),
+        IncidentSubject::Node(name) => address::node(name),
+        IncidentSubject::Several => None,
     }
 }
 

@@ -10,7 +10,7 @@ use model::{
     figure::Unit,
     format,
     history::Span,
-    insight::{Filling, Silence, Sizing, Verdict, Window},
+    insight::{Filling, NoHint, Sizing, Verdict, Window},
 };
 
 pub struct Hint {
@@ -19,7 +19,7 @@ pub struct Hint {
 }
 
 /// Returns the hint for CPU or memory.
-pub fn sizing(hint: &Result<Sizing, Silence>) -> Hint {
+pub fn sizing(hint: &Result<Sizing, NoHint>) -> Hint {
     match hint {
         Ok(sizing) => {
             let class = if sizing.verdict == Verdict::Fits { "hint" } else { "hint warning" };
@@ -30,7 +30,7 @@ pub fn sizing(hint: &Result<Sizing, Silence>) -> Hint {
 }
 
 /// Returns the hint for disks.
-pub fn filling(hint: &Result<Filling, Silence>) -> Hint {
+pub fn filling(hint: &Result<Filling, NoHint>) -> Hint {
     match hint {
         Ok(filling) => {
             Hint { class: "hint warning", text: [full_in(filling), based_on(&filling.window)].join(" ") }
@@ -108,15 +108,15 @@ pub fn window_words(window: &Window) -> String {
     t!(hint.window, length = words::span(hours * HOUR), until = until, share = share)
 }
 
-fn no_hint(silence: &Silence) -> Hint {
+fn no_hint(silence: &NoHint) -> Hint {
     let text = match silence {
-        Silence::TooShort { minutes, needed } => {
+        NoHint::TooShort { minutes, needed } => {
             let time = |minutes: u32| words::span(i64::from(minutes) * 60_000);
             t!(hint.too_short, needed = time(*needed), have = time(*minutes))
         }
-        Silence::Steady => t!(hint.steady).to_owned(),
-        Silence::Unclear => t!(hint.unclear).to_owned(),
-        Silence::Far => t!(hint.far).to_owned(),
+        NoHint::Steady => t!(hint.steady).to_owned(),
+        NoHint::Unclear => t!(hint.unclear).to_owned(),
+        NoHint::Far => t!(hint.far).to_owned(),
     };
     Hint { class: "hint none", text }
 }
@@ -128,7 +128,7 @@ mod tests {
     const GI: u64 = 1 << 30;
     const WINDOW: Window = Window { from: 1_772_529_120_000, to: 1_772_615_520_000, known: 281, all: 288 };
 
-    fn of(verdict: Verdict) -> Result<Sizing, Silence> {
+    fn of(verdict: Verdict) -> Result<Sizing, NoHint> {
         Ok(Sizing {
             unit: Unit::Bytes,
             p95: 3 * GI,
@@ -175,9 +175,9 @@ mod tests {
 
     #[test]
     fn without_enough_history_there_is_no_advice() {
-        let hint = sizing(&Err(Silence::TooShort { minutes: 185, needed: 1_440 }));
+        let hint = sizing(&Err(NoHint::TooShort { minutes: 185, needed: 1_440 }));
         assert_eq!(hint.class, "hint none");
         assert_eq!(hint.text, "No recommendation yet: 24 h of samples required, 3 h available.");
-        assert!(filling(&Err(Silence::Steady)).text.contains("less than 0.5 % a day"));
+        assert!(filling(&Err(NoHint::Steady)).text.contains("less than 0.5 % a day"));
     }
 }

@@ -14,7 +14,7 @@ const MOST_TIMES: usize = 128;
 
 /// What a review is about. The two need different permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
+pub enum ReviewKind {
     Token,
     Rights,
 }
@@ -36,7 +36,7 @@ struct Record {
 
 impl ReviewRecord {
     /// Adds a review that was answered, or why it was not.
-    pub fn add(&self, about: About, answer: Result<Duration, &SourceError>, now: Millis) {
+    pub fn add(&self, about: ReviewKind, answer: Result<Duration, &SourceError>, now: Millis) {
         let mut record = self.0.lock();
         record.count(now);
         match answer {
@@ -75,7 +75,7 @@ impl Record {
         }
     }
 
-    fn succeeded(&mut self, about: About, took: Duration, now: Millis) {
+    fn succeeded(&mut self, about: ReviewKind, took: Duration, now: Millis) {
         self.last_success = Some(now);
         if self.took.len() < MOST_TIMES {
             self.took.push(u32::try_from(took.as_millis()).unwrap_or(u32::MAX));
@@ -84,11 +84,11 @@ impl Record {
             tracing::info!(?about, after = error.reason.code(), "the API server answers reviews again");
         }
         // The API server answers, so failures of the other kind of review are over too, but for a missing permission.
-        let other = if about == About::Token { About::Rights } else { About::Token };
+        let other = if about == ReviewKind::Token { ReviewKind::Rights } else { ReviewKind::Token };
         self.error_mut(other).take_if(|error| error.reason != Reason::Forbidden);
     }
 
-    fn failed(&mut self, about: About, error: &SourceError) {
+    fn failed(&mut self, about: ReviewKind, error: &SourceError) {
         let before = self.error_mut(about).replace(error.clone());
         if before.is_none_or(|before| before.reason != error.reason) {
             let why = error.detail.english();
@@ -101,10 +101,10 @@ impl Record {
         }
     }
 
-    fn error_mut(&mut self, about: About) -> &mut Option<SourceError> {
+    fn error_mut(&mut self, about: ReviewKind) -> &mut Option<SourceError> {
         match about {
-            About::Token => &mut self.token_error,
-            About::Rights => &mut self.rights_error,
+            ReviewKind::Token => &mut self.token_error,
+            ReviewKind::Rights => &mut self.rights_error,
         }
     }
 }
@@ -129,8 +129,8 @@ mod tests {
     fn reviews_count_for_a_minute() {
         let record = ReviewRecord::default();
         for second in 0..90 {
-            record.add(About::Rights, Ok(TOOK), NOW + second * 1_000);
-            record.add(About::Token, Err(&error(Reason::TimedOut)), NOW + second * 1_000);
+            record.add(ReviewKind::Rights, Ok(TOOK), NOW + second * 1_000);
+            record.add(ReviewKind::Token, Err(&error(Reason::TimedOut)), NOW + second * 1_000);
         }
         let facts = |at| record.facts(ReviewCounts { users: 3, ..ReviewCounts::default() }, at);
         let after = facts(NOW + 89_000);
@@ -143,13 +143,13 @@ mod tests {
     #[test]
     fn a_failure_stands_until_its_own_kind_succeeds_or_the_api_server_is_there_again() {
         let record = ReviewRecord::default();
-        record.add(About::Token, Err(&error(Reason::Forbidden)), NOW);
-        record.add(About::Rights, Err(&error(Reason::Unreachable)), NOW);
+        record.add(ReviewKind::Token, Err(&error(Reason::Forbidden)), NOW);
+        record.add(ReviewKind::Rights, Err(&error(Reason::Unreachable)), NOW);
         assert_eq!(reasons(&record), [Reason::Forbidden, Reason::Unreachable]);
-        record.add(About::Rights, Ok(TOOK), NOW);
+        record.add(ReviewKind::Rights, Ok(TOOK), NOW);
         assert_eq!(reasons(&record), [Reason::Forbidden], "nobody granted the other permission");
-        record.add(About::Token, Err(&error(Reason::TimedOut)), NOW);
-        record.add(About::Rights, Ok(TOOK), NOW);
+        record.add(ReviewKind::Token, Err(&error(Reason::TimedOut)), NOW);
+        record.add(ReviewKind::Rights, Ok(TOOK), NOW);
         assert_eq!(reasons(&record), []);
     }
 }

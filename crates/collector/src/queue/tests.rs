@@ -19,7 +19,11 @@ fn shared() -> (Arc<Shared<Past, Answer>>, Questions<Past, Answer>) {
     (asker.0, questions)
 }
 
-fn ask(shared: &Shared<Past, Answer>, requester: Requester, instance: &str) -> Result<Ticket<Answer>, Full> {
+fn ask(
+    shared: &Shared<Past, Answer>,
+    requester: Requester,
+    instance: &str,
+) -> Result<Ticket<Answer>, QueueFull> {
     shared.ask(requester, (of(instance), TIMES))
 }
 
@@ -96,7 +100,7 @@ fn the_backfill_and_viewers_take_no_place_of_each_other() {
 fn a_full_line_refuses_and_takes_nothing_from_others() {
     let (shared, mut questions) = shared();
     let _a = ask_many(&shared, A, "a", WAITING_EACH);
-    assert_eq!(ask(&shared, A, "more").unwrap_err(), Full);
+    assert_eq!(ask(&shared, A, "more").unwrap_err(), QueueFull);
     let _b = ask(&shared, B, "b").unwrap();
     let _started = start_all(&mut questions);
     assert!(ask(&shared, A, "later").is_ok(), "there is room again");

@@ -8,7 +8,7 @@ use super::Urgency;
 use crate::{
     attention::{has_unknown_disk, is_unknown, kind, was_never_started},
     outlook::Outlook,
-    problems::{Found, problems},
+    problems::{ProblemKind, problems},
 };
 use i18n::Render;
 use model::{
@@ -153,29 +153,29 @@ fn worse(all: &mut Option<Urgency>, one: Urgency) {
         Some(Urgency { level: before.level.max(one.level), days, percent: before.percent.max(one.percent) });
 }
 
-fn percent(found: &Found) -> u64 {
+fn percent(found: &ProblemKind) -> u64 {
     match found {
-        Found::FullFilesystem { percent, .. }
-        | Found::FullVolume { percent, .. }
-        | Found::GuestMemory { percent }
-        | Found::HostMemory { percent }
-        | Found::Cpu { percent }
-        | Found::Undersized { percent, .. } => *percent,
-        Found::AtLimit { cpu, .. } => *cpu,
+        ProblemKind::FullFilesystem { percent, .. }
+        | ProblemKind::FullVolume { percent, .. }
+        | ProblemKind::GuestMemory { percent }
+        | ProblemKind::HostMemory { percent }
+        | ProblemKind::Cpu { percent }
+        | ProblemKind::Undersized { percent, .. } => *percent,
+        ProblemKind::AtLimit { cpu, .. } => *cpu,
         _ => 0,
     }
 }
 
-fn days(found: &Found) -> Option<u32> {
+fn days(found: &ProblemKind) -> Option<u32> {
     match found {
-        Found::FillingUp { days, .. } => Some(*days),
+        ProblemKind::FillingUp { days, .. } => Some(*days),
         _ => None,
     }
 }
 
 /// Returns the storage class of a slow drive; empty if no volume has its name.
-pub(super) fn storage_class<'a>(vm: &'a Vm, found: &Found) -> &'a str {
-    let Found::SlowDrive { name: drive, .. } = found else { return "" };
+pub(super) fn storage_class<'a>(vm: &'a Vm, found: &ProblemKind) -> &'a str {
+    let ProblemKind::SlowDrive { name: drive, .. } = found else { return "" };
     let volume = vm.volumes.iter().find(|volume| volume.name == *drive);
     volume.map_or("", |volume| &volume.storage_class)
 }

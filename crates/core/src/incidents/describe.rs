@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use hashbrown::HashMap;
 
 use super::{
-    Group, Incident, NAMED, Subject, VmName,
+    Group, Incident, IncidentSubject, NAMED, VmName,
     cause::{Cause, storage_class},
     cpu_used,
 };
@@ -16,7 +16,7 @@ use crate::{
     attention::kind,
     fix,
     outlook::Outlooks,
-    problems::{Found, problems},
+    problems::{ProblemKind, problems},
 };
 use i18n::{MARK, Message, msg};
 use model::{
@@ -31,8 +31,8 @@ use model::{
 };
 
 /// What an incident says.
-struct Said {
-    subject: Subject,
+struct Description {
+    subject: IncidentSubject,
     title: Message,
     why: Message,
     fix: Message,
@@ -56,7 +56,7 @@ pub(super) fn describe<'a>(
 ) -> Incident {
     let vms = group.members.iter().filter_map(|at| visible.vms().get(*at).map(|vm| &**vm)).collect();
     let members = Members { vms, outlooks, busiest, sources: visible.sources() };
-    let Said { subject, title, why, fix, since } = match group.cause {
+    let Description { subject, title, why, fix, since } = match group.cause {
         Cause::Node(name) => members.node(name),
         Cause::Paused(_) => members.paused(),
         Cause::Failed(_) => members.failed(),
@@ -101,10 +101,10 @@ impl<'a> Members<'a> {
         &self,
         one: impl Fn(&str, &str) -> Message,
         many: impl Fn(u32) -> Message,
-    ) -> (Subject, Message) {
+    ) -> (IncidentSubject, Message) {
         match self.vms[..] {
-            [vm] => (Subject::Vm(name(vm)), one(MARK, &vm.summary.namespace)),
-            _ => (Subject::Several, many(self.count())),
+            [vm] => (IncidentSubject::Vm(name(vm)), one(MARK, &vm.summary.namespace)),
+            _ => (IncidentSubject::Several, many(self.count())),
         }
     }
 
@@ -115,21 +115,21 @@ impl<'a> Members<'a> {
     }
 
     /// Returns the problems of a kind, of all VMs.
-    fn problems(&self, wanted: AttentionKind) -> impl Iterator<Item = (&'a Vm, Found<'a>)> {
+    fn problems(&self, wanted: AttentionKind) -> impl Iterator<Item = (&'a Vm, ProblemKind<'a>)> {
         let of = |vm: &'a Vm| problems(vm, &self.outlooks.of_vm(vm)).map(move |found| (vm, found));
         self.vms.iter().flat_map(move |vm| of(vm)).filter(move |(_, found)| kind(found) == wanted)
     }
 
     /// Returns the most serious problem of a kind; of equal ones, the first.
-    fn worst(&self, wanted: AttentionKind) -> Option<Found<'a>> {
+    fn worst(&self, wanted: AttentionKind) -> Option<ProblemKind<'a>> {
         self.problems(wanted).map(|(_, found)| found).min_by_key(|found| Reverse(found.level()))
     }
 
-    fn node(&self, node: &str) -> Said {
+    fn node(&self, node: &str) -> Description {
         let lost = self.vms.first().and_then(|vm| self.outlooks.of_vm(vm).lost);
         let is_silent = lost.is_none_or(|node| node.ready.is_none());
-        Said {
-            subject: Subject::Node(node.to_owned()),
+        Description {
+            subject: IncidentSubject::Node(node.to_owned()),
             title: msg!(incident.node, node = MARK, n = self.count()),
             why: if is_silent { msg!(incident.node_silent) } else { msg!(incident.node_not_ready) },
             fix: fix::kubelet(Reason::Unreachable, node),
@@ -137,31 +137,31 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn paused(&self) -> Said {
+    fn paused(&self) -> Description {
         let (subject, title) = self.title(
             |vm, namespace| msg!(incident.paused, vm = vm, namespace = namespace),
             |n| msg!(incident.many_paused, n = n),
         );
         let why = says(self.vms.first().and_then(|vm| vm.summary.fault.as_deref()));
         let since = self.since(|vm| condition_since(vm, "Paused", "True"));
-        Said { subject, title, why, fix: self.fix(), since }
+        Description { subject, title, why, fix: self.fix(), since }
     }
 
-    fn failed(&self) -> Said {
+    fn failed(&self) -> Description {
         let (subject, title) = self.title(
             |vm, namespace| msg!(incident.failed, vm = vm, namespace = namespace),
             |n| msg!(incident.many_failed, n = n),
         );
-        Said { subject, title, why: says(self.failure()), fix: self.fix(), since: None }
+        Description { subject, title, why: says(self.failure()), fix: self.fix(), since: None }
     }
 
-    fn not_starting(&self) -> Said {
+    fn not_starting(&self) -> Description {
         let (subject, title) = self.title(
             |vm, namespace| msg!(incident.not_starting, vm = vm, namespace = namespace),
             |n| msg!(incident.many_not_starting, n = n),
         );
         let since = self.since(|vm| condition_since(vm, "PodScheduled", "False"));
-        Said { subject, title, why: says(self.failure()), fix: self.fix(), since }
+        Description { subject, title, why: says(self.failure()), fix: self.fix(), since }
     }
 
     fn failure(&self) -> Option<&'a Message> {
@@ -174,14 +174,14 @@ impl<'a> Members<'a> {
         failure.map(|failure| failure.fix.clone()).unwrap_or_default()
     }
 
-    fn filling_up(&self) -> Said {
+    fn filling_up(&self) -> Description {
         let filling = self.vms.first().and_then(|vm| self.outlooks.of_vm(vm).filling);
         let full = self.problems(AttentionKind::FillingUp).filter_map(|(vm, found)| full(vm, &found));
         let full = full.min_by_key(|full| Reverse(full.percent));
         let (subject, title) = self.title(
             |vm, namespace| match (filling, &full) {
                 (Some(filling), _) => self.full_in(filling, vm, namespace),
-                (None, Some(Full { place, percent, .. })) => {
+                (None, Some(FullDisk { place, percent, .. })) => {
                     let percent = format::grouped(*percent);
                     msg!(incident.full, vm = vm, namespace = namespace, place = *place, percent = percent)
                 }
@@ -189,18 +189,18 @@ impl<'a> Members<'a> {
             },
             |n| msg!(incident.more_filling_up, n = n),
         );
-        let place = full.as_ref().filter(|_| filling.is_some()).map(|Full { place, percent, .. }| {
+        let place = full.as_ref().filter(|_| filling.is_some()).map(|FullDisk { place, percent, .. }| {
             msg!(health.full_filesystem, what = *place, percent = format::grouped(*percent))
         });
         let used = match (filling, &full) {
             (Some(filling), _) => Some(growth(filling)),
-            (None, Some(Full { amounts: Some((used, of)), .. })) => {
+            (None, Some(FullDisk { amounts: Some((used, of)), .. })) => {
                 Some(msg!(incident.used, used = bytes(*used), all = bytes(*of)))
             }
             (None, _) => None,
         };
         let why = sentences(place.into_iter().chain(used).collect());
-        Said { subject, title, why, fix: msg!(health.advice_disk), since: None }
+        Description { subject, title, why, fix: msg!(health.advice_disk), since: None }
     }
 
     fn full_in(&self, filling: &Filling, vm: &str, namespace: &str) -> Message {
@@ -223,12 +223,14 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn undersized(&self) -> Said {
+    fn undersized(&self) -> Description {
         let (mut cpu, mut memory) = (false, false);
         for (_, found) in self.problems(AttentionKind::Undersized) {
             let is_cpu = matches!(
                 found,
-                Found::AtLimit { .. } | Found::Cpu { .. } | Found::Undersized { resource: Resource::Cpu, .. }
+                ProblemKind::AtLimit { .. }
+                    | ProblemKind::Cpu { .. }
+                    | ProblemKind::Undersized { resource: Resource::Cpu, .. }
             );
             *if is_cpu { &mut cpu } else { &mut memory } = true;
         }
@@ -242,30 +244,32 @@ impl<'a> Members<'a> {
         );
         let worst = self.worst(AttentionKind::Undersized);
         let (why, fix) = worst.map(|found| (found.text(), found.advice())).unwrap_or_default();
-        Said { subject, title, why, fix, since: None }
+        Description { subject, title, why, fix, since: None }
     }
 
     /// Describes VMs that are alike, but of which others are more urgent.
-    fn more(&self, title: Message, fix: Message) -> Said {
+    fn more(&self, title: Message, fix: Message) -> Description {
         let named = self.vms.iter().take(LISTED).map(|vm| vm.summary.name.as_str());
         let names = named.collect::<Vec<_>>().join(", ");
         let why = match self.count().saturating_sub(LISTED as u32) {
             0 => msg!(incident.names, names = names),
             others => msg!(incident.names_more, names = names, n = others),
         };
-        Said { subject: Subject::Several, title, why, fix, since: None }
+        Description { subject: IncidentSubject::Several, title, why, fix, since: None }
     }
 
-    fn contended(&self, node: &str) -> Said {
+    fn contended(&self, node: &str) -> Description {
         let found = || self.problems(AttentionKind::Contended).map(|(_, found)| found);
         let (subject, title) = match node {
-            "" => (Subject::Several, msg!(incident.contended, n = self.count())),
-            _ => (Subject::Node(node.to_owned()), msg!(incident.contended_on, node = MARK, n = self.count())),
+            "" => (IncidentSubject::Several, msg!(incident.contended, n = self.count())),
+            _ => (
+                IncidentSubject::Node(node.to_owned()),
+                msg!(incident.contended_on, node = MARK, n = self.count()),
+            ),
         };
         let waits = found().filter_map(|found| match found {
-            Found::Contention { thousandths, .. } | Found::UnexplainedContention { thousandths, .. } => {
-                Some(thousandths)
-            }
+            ProblemKind::Contention { thousandths, .. }
+            | ProblemKind::UnexplainedContention { thousandths, .. } => Some(thousandths),
             _ => None,
         });
         let (low, high) = waits.fold((u32::MAX, 0), |(low, high), of| (low.min(of), high.max(of)));
@@ -283,10 +287,10 @@ impl<'a> Members<'a> {
             msg!(incident.busiest, vm = name, namespace = namespace, cpu = cpu)
         });
         let why = sentences([why].into_iter().chain(busiest).collect());
-        Said { subject, title, why, fix, since: None }
+        Description { subject, title, why, fix, since: None }
     }
 
-    fn slow_disk(&self, class: &str) -> Said {
+    fn slow_disk(&self, class: &str) -> Description {
         let (subject, title) = self.title(
             |vm, namespace| msg!(incident.slow_disk, vm = vm, namespace = namespace),
             |n| msg!(incident.many_slow_disks, n = n),
@@ -294,7 +298,7 @@ impl<'a> Members<'a> {
         let of_class =
             self.problems(AttentionKind::SlowDisk).filter(|(vm, found)| storage_class(vm, found) == class);
         let slowest = of_class.filter_map(|(_, found)| match found {
-            Found::SlowDrive { nanos, .. } => Some(nanos),
+            ProblemKind::SlowDrive { nanos, .. } => Some(nanos),
             _ => None,
         });
         let latency = format::millis(slowest.max().unwrap_or_default());
@@ -302,16 +306,16 @@ impl<'a> Members<'a> {
             "" => msg!(incident.latency, latency = latency),
             class => msg!(incident.latency_of, latency = latency, class = class),
         };
-        Said { subject, title, why, fix: msg!(health.advice_drive), since: None }
+        Description { subject, title, why, fix: msg!(health.advice_drive), since: None }
     }
 
-    fn migration(&self) -> Said {
+    fn migration(&self) -> Description {
         let (subject, title) = self.title(
             |vm, namespace| msg!(incident.migration, vm = vm, namespace = namespace),
             |n| msg!(incident.many_migrations, n = n),
         );
-        let sent = |found: &Found| match found {
-            Found::StuckMigration(migrating) => migrating.sent / migrating.memory.max(1),
+        let sent = |found: &ProblemKind| match found {
+            ProblemKind::StuckMigration(migrating) => migrating.sent / migrating.memory.max(1),
             _ => 0,
         };
         let worst = self.problems(AttentionKind::Migration).map(|(_, found)| found);
@@ -320,15 +324,15 @@ impl<'a> Members<'a> {
             let migration = vm.migrations.iter().find(|migration| !migration.has_ended())?;
             migration.started.or(Some(migration.created))
         });
-        Said { subject, title, why, fix: msg!(health.advice_migration), since }
+        Description { subject, title, why, fix: msg!(health.advice_migration), since }
     }
 
-    fn state(&self) -> Said {
+    fn state(&self) -> Description {
         let (subject, title) = self.title(
             |vm, namespace| msg!(incident.state, vm = vm, namespace = namespace),
             |n| msg!(incident.many_states, n = n),
         );
-        Said { subject, title, why: msg!(incident.no_state), fix: Message::default(), since: None }
+        Description { subject, title, why: msg!(incident.no_state), fix: Message::default(), since: None }
     }
 }
 
@@ -354,25 +358,25 @@ fn says(message: Option<&Message>) -> Message {
 }
 
 /// A file system or a volume that is full.
-struct Full<'a> {
+struct FullDisk<'a> {
     place: &'a str,
     percent: u64,
     /// What is used, of how much.
     amounts: Option<(u64, u64)>,
 }
 
-fn full<'a>(vm: &'a Vm, found: &Found<'a>) -> Option<Full<'a>> {
+fn full<'a>(vm: &'a Vm, found: &ProblemKind<'a>) -> Option<FullDisk<'a>> {
     match *found {
-        Found::FullFilesystem { mount_point: place, percent } => {
+        ProblemKind::FullFilesystem { mount_point: place, percent } => {
             let of = vm.guest.filesystems.iter().find(|of| of.mount_point == place);
             let amounts = of.and_then(|of| of.used.zip(of.total));
-            Some(Full { place, percent, amounts })
+            Some(FullDisk { place, percent, amounts })
         }
-        Found::FullVolume { name: place, percent } => {
+        ProblemKind::FullVolume { name: place, percent } => {
             let samples = vm.volumes.iter().filter_map(|of| Some((&of.name, of.usage.sample()?)));
             let mut samples = samples.filter(|(name, sample)| *name == place && sample.percent() == percent);
             let amounts = samples.next().map(|(_, sample)| (sample.used, sample.of));
-            Some(Full { place, percent, amounts })
+            Some(FullDisk { place, percent, amounts })
         }
         _ => None,
     }

@@ -48,7 +48,7 @@ pub struct Incident {
     pub level: Level,
     /// Identifies it among those of its kind, in addresses too.
     pub cause: String,
-    pub subject: Subject,
+    pub subject: IncidentSubject,
     /// What happened, with [`MARK`](i18n::MARK) in place of the subject's name.
     title: Message,
     pub why: Message,
@@ -72,14 +72,14 @@ pub struct VmName {
 
 /// What the title of an incident names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum IncidentSubject {
     Vm(VmName),
     Node(String),
     /// Several VMs, which it counts.
     Several,
 }
 
-impl Subject {
+impl IncidentSubject {
     fn name(&self) -> &str {
         match self {
             Self::Vm(vm) => &vm.name,

@@ -15,9 +15,9 @@ impl Key {
 
 /// Namespace and name for a lookup, borrowed, so that no [`Key`] is allocated.
 #[derive(Hash)]
-pub struct At<'a>(pub &'a str, pub &'a str);
+pub struct KeyRef<'a>(pub &'a str, pub &'a str);
 
-impl hashbrown::Equivalent<Key> for At<'_> {
+impl hashbrown::Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
         (self.1, self.0) == (&*key.name, &*key.namespace)
     }

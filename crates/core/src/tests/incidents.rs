@@ -9,7 +9,7 @@ use self::fixtures::*;
 use super::{history::vm_of, *};
 use crate::{
     frame::Identity,
-    incidents::{Incident, Incidents, MOST, Subject, incidents},
+    incidents::{Incident, IncidentSubject, Incidents, MOST, incidents},
     insight::Findings,
     scope::Kinds,
     view::home,
@@ -126,7 +126,7 @@ fn the_fullest_disks_stand_alone_and_the_others_are_one_incident() {
         "4 more VMs fill up",
     ];
     assert_eq!(titles(&all), wanted);
-    let more = all.rows.iter().find(|row| row.subject == Subject::Several).unwrap();
+    let more = all.rows.iter().find(|row| row.subject == IncidentSubject::Several).unwrap();
     assert_eq!(more.why.english(), "vm-3, vm-2 and 2 more.");
     // One more is not a group.
     assert_eq!(check(&seen(vms[..4].to_vec())).total, 4);

@@ -17,7 +17,7 @@ use model::{
     figure::{Basis, Figure, Sample, Source, Unit},
     history::{Point, Series},
     insight::{
-        Filling, Finding, FindingKind, Hints, Insight, InsightQuery, InsightSort, Resource, Silence, Sizing,
+        Filling, Finding, FindingKind, Hints, Insight, InsightQuery, InsightSort, NoHint, Resource, Sizing,
         Verdict,
     },
     query::Order,
@@ -44,7 +44,7 @@ fn line(n: usize, from: f64, per_day: f64) -> u64 {
     (from + per_day * n as f64 / 288.0).round() as u64
 }
 
-fn fill(tenths: impl Fn(usize) -> Option<u64>) -> Result<Filling, Silence> {
+fn fill(tenths: impl Fn(usize) -> Option<u64>) -> Result<Filling, NoHint> {
     let day = day(tenths);
     let last = day.points.iter().rev().find_map(|point| point.tenths()).unwrap_or(0);
     filling(&day, u64::from(last) * GI / 10, 100 * GI)
@@ -72,34 +72,34 @@ fn a_disk_that_grows_evenly_gives_a_prediction() {
 fn a_disk_without_steady_growth_gives_no_prediction() {
     let steady = |tenths: &dyn Fn(usize) -> u64| fill(|n| Some(tenths(n)));
     // Flat; flat with noise; shrinking; full and flat; growing by less than a point can tell.
-    assert_eq!(steady(&|_| 500), Err(Silence::Steady));
-    assert_eq!(steady(&|n| (500.0 + noise(n)) as u64), Err(Silence::Steady));
-    assert_eq!(steady(&|n| line(n, 500.0, -80.0)), Err(Silence::Steady));
-    assert_eq!(steady(&|_| 1000), Err(Silence::Steady));
-    assert_eq!(steady(&|n| line(n, 500.0, 3.0)), Err(Silence::Steady));
+    assert_eq!(steady(&|_| 500), Err(NoHint::Steady));
+    assert_eq!(steady(&|n| (500.0 + noise(n)) as u64), Err(NoHint::Steady));
+    assert_eq!(steady(&|n| line(n, 500.0, -80.0)), Err(NoHint::Steady));
+    assert_eq!(steady(&|_| 1000), Err(NoHint::Steady));
+    assert_eq!(steady(&|n| line(n, 500.0, 3.0)), Err(NoHint::Steady));
     // Somebody copied an image: one step is no trend.
     for at in [30, 144, 250] {
         let step = steady(&|n| if n < at { 400 } else { 700 });
-        assert!(matches!(step, Err(Silence::Steady | Silence::Unclear)), "step at {at}: {step:?}");
+        assert!(matches!(step, Err(NoHint::Steady | NoHint::Unclear)), "step at {at}: {step:?}");
     }
     // It grew until somebody cleaned it up.
     for at in [72, 144, 216, 264] {
         let cleaned = steady(&|n| line(n, 400.0, 300.0) - if n < at { 0 } else { 250 });
-        assert!(matches!(cleaned, Err(Silence::Steady | Silence::Unclear)), "cleaned at {at}: {cleaned:?}");
+        assert!(matches!(cleaned, Err(NoHint::Steady | NoHint::Unclear)), "cleaned at {at}: {cleaned:?}");
     }
     // A saw: filled and cleaned every six hours.
-    assert!(matches!(steady(&|n| 500 + (n % 72) as u64), Err(Silence::Steady | Silence::Unclear)));
+    assert!(matches!(steady(&|n| 500 + (n % 72) as u64), Err(NoHint::Steady | NoHint::Unclear)));
     // It grew, and has stopped.
-    assert_eq!(steady(&|n| line(n.min(170), 300.0, 200.0)), Err(Silence::Unclear));
+    assert_eq!(steady(&|n| line(n.min(170), 300.0, 200.0)), Err(NoHint::Unclear));
     // A night's job alone.
     let night = steady(&|n| line(n.clamp(60, 110), 300.0, 400.0));
-    assert!(matches!(night, Err(Silence::Steady | Silence::Unclear)), "{night:?}");
+    assert!(matches!(night, Err(NoHint::Steady | NoHint::Unclear)), "{night:?}");
 }
 
 #[test]
 fn a_short_or_incomplete_history_gives_no_hint() {
     let grows = |n| Some(line(n, 800.0, 50.0));
-    let short = |known: u32| Silence::TooShort { minutes: known * 5, needed: 1_440 };
+    let short = |known: u32| NoHint::TooShort { minutes: known * 5, needed: 1_440 };
     assert_eq!(fill(|n| grows(n).filter(|_| n >= 144)), Err(short(144)), "twelve hours");
     assert_eq!(fill(|n| grows(n).filter(|_| n >= 13)), Err(short(275)), "an hour is lacking");
     assert_eq!(fill(|n| grows(n).filter(|_| n % 5 != 0)), Err(short(230)), "too many gaps");
@@ -116,13 +116,13 @@ fn nine_of_ten_points_are_enough_wherever_the_gaps_are() {
     // All gaps side by side, which leaves the fewest hours with a median.
     let with_gaps = |count: usize| fill(|n| grows(n).filter(|_| !(120..120 + count).contains(&n)));
     assert_eq!(with_gaps(29).map(|filling| filling.window.known), Ok(259));
-    assert_eq!(with_gaps(30), Err(Silence::TooShort { minutes: 258 * 5, needed: 1_440 }));
+    assert_eq!(with_gaps(30), Err(NoHint::TooShort { minutes: 258 * 5, needed: 1_440 }));
 }
 
 #[test]
 fn an_unknown_allocation_gives_no_hint() {
     let nothing = sizing(&day(|_| Some(100)), Unit::Bytes, 0);
-    assert_eq!(nothing, Err(Silence::TooShort { minutes: 0, needed: 1_440 }));
+    assert_eq!(nothing, Err(NoHint::TooShort { minutes: 0, needed: 1_440 }));
 }
 
 #[test]
@@ -177,10 +177,10 @@ fn a_line_is_credible_within_each_of_its_limits() {
 #[test]
 fn a_disk_that_fills_in_more_than_90_days_gives_no_finding() {
     // One percent a day: from 10 % it takes 90 days, from 1 % more than that.
-    assert_eq!(fill(|n| Some(line(n, 5.0, 10.0))), Err(Silence::Far));
+    assert_eq!(fill(|n| Some(line(n, 5.0, 10.0))), Err(NoHint::Far));
     assert!(fill(|n| Some(line(n, 500.0, 10.0))).is_ok());
     let nothing = filling(&day(|n| Some(line(n, 10.0, 50.0))), GI, 0);
-    assert_eq!(nothing, Err(Silence::TooShort { minutes: 1_440, needed: 1_440 }));
+    assert_eq!(nothing, Err(NoHint::TooShort { minutes: 1_440, needed: 1_440 }));
 }
 
 /// Tenths of a percent of an allocation that is large enough for Kubernetes' rounding of quantities.
@@ -403,7 +403,7 @@ fn memory_is_judged_by_the_guest_where_it_is_known_for_a_day() {
     assert_eq!(used(550).verdict, Verdict::Fits, "the host counts 95 %");
     let (store, vm) = recorded(|_| 100, &[]);
     let late = hints(&vm, &store, START + 26 * HOUR).memory.unwrap_err();
-    assert!(matches!(late, Silence::TooShort { .. }), "{late:?}");
+    assert!(matches!(late, NoHint::TooShort { .. }), "{late:?}");
     let mut unseen = vm_of("u", missing(), figure(START, 950, 300_000), missing());
     unseen.summary.memory = Some(16 * GI);
     let now = START + 24 * HOUR;
@@ -425,14 +425,14 @@ fn the_volume_that_is_full_first_decides() {
     assert_eq!((first.volume.as_deref(), first.of), (Some("data"), 100 * GI));
     assert!((2..=3).contains(&first.days), "{first:?}");
     assert_eq!(of(&[("root", &steady), ("logs", &slow)]).unwrap().volume.as_deref(), Some("logs"));
-    assert_eq!(of(&[("root", &steady)]), Err(Silence::Steady));
+    assert_eq!(of(&[("root", &steady)]), Err(NoHint::Steady));
     let (store, vm) = recorded(|_| 500, &[("data", &fast)]);
     let mut backend = Vm::clone(&vm);
     if let Figure::Known(sample) = &mut backend.volumes[0].usage {
         sample.basis = Basis::Backend;
     }
     let hint = hints(&backend, &store, START + 24 * HOUR).disk;
-    assert!(matches!(hint, Err(Silence::TooShort { .. })), "a backend gives nothing back: {hint:?}");
+    assert!(matches!(hint, Err(NoHint::TooShort { .. })), "a backend gives nothing back: {hint:?}");
 }
 
 #[test]

@@ -132,7 +132,7 @@ pub struct Filling {
 
 /// Why nothing is suggested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Silence {
+pub enum NoHint {
     /// Minutes of known five-minute means, and minutes that are needed. The program, the VM or its present
     /// size is younger than the window, or there are too many gaps.
     TooShort { minutes: u32, needed: u32 },
@@ -147,10 +147,10 @@ pub enum Silence {
 /// What is suggested for one VM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hints {
-    pub cpu: Result<Sizing, Silence>,
-    pub memory: Result<Sizing, Silence>,
+    pub cpu: Result<Sizing, NoHint>,
+    pub memory: Result<Sizing, NoHint>,
     /// The disk that is full first.
-    pub disk: Result<Filling, Silence>,
+    pub disk: Result<Filling, NoHint>,
 }
 
 /// One row of the list.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use i18n::{Lang, Render};
 use model::{Millis, attention::AttentionKind, vm_health::Level};
-use wukong_core::incidents::{Incident, Incidents, Subject, VmName};
+use wukong_core::incidents::{Incident, IncidentSubject, Incidents, VmName};
 
 /// What needs a person, the most urgent first.
 #[derive(Serialize)]
@@ -68,8 +68,8 @@ impl<'a> IncidentJson<'a> {
             since: incident.since,
             days: incident.days,
             node: match &incident.subject {
-                Subject::Node(name) => Some(name),
-                Subject::Vm(_) | Subject::Several => None,
+                IncidentSubject::Node(name) => Some(name),
+                IncidentSubject::Vm(_) | IncidentSubject::Several => None,
             },
             vms: incident.vms,
             named: incident.named.iter().map(VmNameJson::new).collect(),

@@ -10,7 +10,7 @@ use super::{
 use model::{
     Millis,
     history::{History, HistoryOrigin, Point, Series, Stats},
-    insight::{Filling, Finding, Hints, Insight, InsightTotals, Silence, Sizing, Verdict, Window},
+    insight::{Filling, Finding, Hints, Insight, InsightTotals, NoHint, Sizing, Verdict, Window},
     view::{InsightsView, VmHistory},
     vm::Vm,
 };
@@ -130,7 +130,7 @@ enum HintJson<T> {
 }
 
 impl<T> HintJson<T> {
-    fn new(hint: Result<T, &Silence>) -> Self {
+    fn new(hint: Result<T, &NoHint>) -> Self {
         match hint {
             Ok(hint) => Self::Hint(hint),
             Err(silence) => Self::NoHint { none: SilenceJson::new(*silence) },
@@ -150,12 +150,12 @@ struct SilenceJson {
 }
 
 impl SilenceJson {
-    fn new(silence: Silence) -> Self {
+    fn new(silence: NoHint) -> Self {
         let (reason, minutes) = match silence {
-            Silence::TooShort { minutes, needed } => ("too-short", Some((minutes, needed))),
-            Silence::Steady => ("steady", None),
-            Silence::Unclear => ("unclear", None),
-            Silence::Far => ("far", None),
+            NoHint::TooShort { minutes, needed } => ("too-short", Some((minutes, needed))),
+            NoHint::Steady => ("steady", None),
+            NoHint::Unclear => ("unclear", None),
+            NoHint::Far => ("far", None),
         };
         let (known_minutes, needed_minutes) = minutes.unzip();
         Self { reason, known_minutes, needed_minutes }

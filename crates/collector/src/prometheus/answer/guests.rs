@@ -36,14 +36,14 @@ const SCALE_MS: f64 = 1_000_000.0;
 /// What grew of each guest, by instance and node.
 #[derive(Clone, Debug, Default)]
 pub struct Guests {
-    pub(super) by_guest: HashMap<(Key, Box<str>), Grown>,
+    pub(super) by_guest: HashMap<(Key, Box<str>), GuestGrowth>,
     /// Interfaces and drives of all guests.
     devices: usize,
 }
 
 /// What grew of one guest.
 #[derive(Clone, Debug)]
-pub struct Grown {
+pub struct GuestGrowth {
     at: Millis,
     window_ms: u32,
     /// Whether all its exporters are trusted.
@@ -99,7 +99,7 @@ fn guests_of<'a>(
             continue;
         }
         let Guests { by_guest, devices } = &mut part.found;
-        let grown = by_guest.entry(place).or_insert_with(|| Grown::new(trusted));
+        let grown = by_guest.entry(place).or_insert_with(|| GuestGrowth::new(trusted));
         grown.see(at, window_ms.unwrap_or_default(), trusted);
         grown.put(Value { field: family.field, device, growth }, devices);
     }
@@ -133,7 +133,7 @@ impl Part<Guests> {
     fn merge_family(&mut self, other: Self, family: &'static Family, first_out: Option<&str>) {
         for (place, mut grown) in self.take_in(other).by_guest {
             let Guests { by_guest, devices } = &mut self.found;
-            let known = by_guest.entry(place).or_insert_with(|| Grown::new(grown.has_trusted));
+            let known = by_guest.entry(place).or_insert_with(|| GuestGrowth::new(grown.has_trusted));
             known.see(grown.at, grown.window_ms, grown.trusted_time);
             known.has_trusted |= grown.has_trusted;
             known.take(&mut grown.guest, family.field, devices);
@@ -142,7 +142,7 @@ impl Part<Guests> {
     }
 }
 
-impl Grown {
+impl GuestGrowth {
     fn new(trusted: bool) -> Self {
         Self {
             at: 0,
@@ -263,8 +263,8 @@ impl Guests {
 
     /// The rates of each guest.
     pub fn rates(self) -> Vec<ScrapedGuest> {
-        let rates = |((instance, node), grown): ((Key, Box<str>), Grown)| {
-            let Grown { at, window_ms, trusted_time, guest, .. } = grown;
+        let rates = |((instance, node), grown): ((Key, Box<str>), GuestGrowth)| {
+            let GuestGrowth { at, window_ms, trusted_time, guest, .. } = grown;
             // A guest of which each series has one sample has no rates yet.
             let rates = (window_ms > 0).then(|| rates_of(&guest.counters, window_ms).into());
             ScrapedGuest { instance, node, at, trusted_time, rates }

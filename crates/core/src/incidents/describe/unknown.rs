@@ -1,6 +1,6 @@
 //! Incidents of figures that are unknown, or not measured any more.
 
-use super::{Members, Said};
+use super::{Description, Members};
 use crate::{
     attention::is_unknown,
     fix,
@@ -10,7 +10,7 @@ use i18n::{Message, msg, reason};
 use model::{reason::Reason, source::SourceId};
 
 impl Members<'_> {
-    pub(super) fn missing(&self, cause: Cause, source: SourceId, of: Reason) -> Said {
+    pub(super) fn missing(&self, cause: Cause, source: SourceId, of: Reason) -> Description {
         let figures = self.figures(cause);
         let (subject, title) = self.title(
             |vm, namespace| msg!(incident.unknown, figures = figures.clone(), vm = vm, namespace = namespace),
@@ -21,17 +21,17 @@ impl Members<'_> {
         let error = failing.map(|health| &health.error).filter(|error| !error.is_empty());
         let because = error.cloned().unwrap_or_else(|| reason(of).into());
         let why = msg!(incident.because, source = source.code(), reason = because);
-        Said { subject, title, why, fix: self.figure_fix(source, of), since: None }
+        Description { subject, title, why, fix: self.figure_fix(source, of), since: None }
     }
 
-    pub(super) fn stale(&self, cause: Cause, source: SourceId) -> Said {
+    pub(super) fn stale(&self, cause: Cause, source: SourceId) -> Description {
         let figures = self.figures(cause);
         let (subject, title) = self.title(
             |vm, namespace| msg!(incident.stale, figures = figures.clone(), vm = vm, namespace = namespace),
             |n| msg!(incident.many_stale, figures = figures.clone(), n = n),
         );
         let why = msg!(incident.no_answer, source = source.code());
-        Said { subject, title, why, fix: fix::source(source, Reason::Unreachable), since: None }
+        Description { subject, title, why, fix: fix::source(source, Reason::Unreachable), since: None }
     }
 
     /// Returns the names of the figures that are unknown for this cause.

@@ -70,7 +70,7 @@ fn file_systems_are_shared_with_what_shows_them_until_disks_change_places() {
     with(&mut state, &["root", "data"], &[("root", "S1"), ("data", "S2")]);
     agent(&mut state, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
     let one = web(&mut state);
-    let kept = state.guests.get(&At("a", "web-vm")).unwrap().shown();
+    let kept = state.guests.get(&KeyRef("a", "web-vm")).unwrap().shown();
     assert_eq!(one.guest.filesystems[0].claim, "web-root");
     assert!(Arc::ptr_eq(&one.guest.filesystems, kept), "a copy for each VM");
     with(&mut state, &["root", "data"], &[("root", "S2"), ("data", "S1")]);
@@ -83,11 +83,11 @@ fn a_guest_that_is_gone_is_forgotten() {
     with(&mut state, &["root"], &[("root", "S1")]);
     agent(&mut state, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
     state.join(NOW);
-    assert!(state.guests.get(&At("a", "web-vm")).is_some());
+    assert!(state.guests.get(&KeyRef("a", "web-vm")).is_some());
     let deleted = Change::Deleted { key: Key::new("a", "web-vm"), at: NOW };
     state.apply(Observation::Instances(deleted));
     state.join(NOW);
-    assert!(state.guests.get(&At("a", "web-vm")).is_none());
+    assert!(state.guests.get(&KeyRef("a", "web-vm")).is_none());
 }
 
 #[test]
