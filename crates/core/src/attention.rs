@@ -5,35 +5,11 @@ use super::{
     problems::{ProblemKind, problems},
 };
 use model::{
-    attention::AttentionKind,
+    attention::{AttentionKind, AttentionKinds},
     vm::{Status, Vm, VmSummary},
 };
 
 pub use super::unknown_figures::{has_unknown_disk, has_unknown_figures, is_unknown};
-
-/// What one VM needs attention for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AttentionKinds(u8);
-
-impl AttentionKinds {
-    const NONE: Self = Self(0);
-
-    fn only(kind: AttentionKind) -> Self {
-        Self::NONE.with(kind)
-    }
-
-    fn with(self, kind: AttentionKind) -> Self {
-        Self(self.0 | 1 << kind as u8)
-    }
-
-    pub fn contains(self, kind: AttentionKind) -> bool {
-        self.0 & 1 << kind as u8 != 0
-    }
-
-    pub fn is_empty(self) -> bool {
-        self == Self::NONE
-    }
-}
 
 /// Statuses by which KubeVirt says that a VM was never started, and cannot be.
 const NEVER_STARTED: [&str; 5] =
@@ -43,6 +19,14 @@ const NEVER_STARTED: [&str; 5] =
 /// missing, a fault paused it, its node is lost, or its history suggests that it will have a problem. A VM that is
 /// stopped, or that a person paused, needs none.
 pub fn kinds(vm: &Vm, outlook: &Outlook) -> AttentionKinds {
+    if outlook.is_empty() {
+        vm.attention.get_or_compute(|| compute(vm, outlook))
+    } else {
+        compute(vm, outlook)
+    }
+}
+
+fn compute(vm: &Vm, outlook: &Outlook) -> AttentionKinds {
     let summary = &vm.summary;
     match summary.status {
         _ if outlook.lost.is_some() => AttentionKinds::only(AttentionKind::Down),

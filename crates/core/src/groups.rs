@@ -2,9 +2,11 @@
 //! and nodes, returns rows.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+use hashbrown::HashSet;
 
 use super::{
     Visible,

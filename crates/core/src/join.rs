@@ -25,6 +25,7 @@ use super::{
 use model::{
     Millis,
     activity::Activity,
+    derived::Derived,
     figure::{Missing, Sample, Unit},
     groups::Node,
     message::Message,
@@ -328,5 +329,6 @@ fn describe(
         pressure: pressure::unknown(),
         instance: entry.instance.map(|instance| instance.details.clone()),
         migrations: Vec::new(),
+        attention: Derived::default(),
     }
 }

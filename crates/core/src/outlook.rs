@@ -24,6 +24,14 @@ pub struct Outlook<'a> {
     pub memory: Option<&'a Sizing>,
 }
 
+impl Outlook<'_> {
+    /// Whether nothing is known beside the VM's own figures.
+    pub fn is_empty(&self) -> bool {
+        let Self { lost, filling, cpu, memory } = self;
+        lost.is_none() && filling.is_none() && cpu.is_none() && memory.is_none()
+    }
+}
+
 /// The outlook of each VM that a viewer may see.
 #[derive(Default)]
 pub struct Outlooks<'a> {

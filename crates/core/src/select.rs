@@ -3,12 +3,12 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::BTreeMap,
     sync::Arc,
 };
 
+use hashbrown::HashMap;
 use model::{
-    attention::{Attention, AttentionKind},
+    attention::{Attention, AttentionKind, AttentionKinds},
     figure::{Figure, Sample},
     query::{Order, Query, Sort},
     totals::Totals,
@@ -18,7 +18,7 @@ use model::{
 
 use super::{
     Visible, amounts,
-    attention::{self, AttentionKinds},
+    attention,
     incidents,
     outlook::Outlooks,
 };
@@ -201,8 +201,8 @@ fn contains(text: &str, part: &str) -> bool {
 /// VMs that each filter value would leave, given the other filters.
 #[derive(Default)]
 struct Tally<'a> {
-    namespaces: BTreeMap<&'a str, u32>,
-    nodes: BTreeMap<&'a str, u32>,
+    namespaces: HashMap<&'a str, u32>,
+    nodes: HashMap<&'a str, u32>,
     statuses: [u32; 6],
     attention: u32,
     attention_kinds: [u32; AttentionKind::COUNT],
@@ -229,9 +229,11 @@ impl<'a> Tally<'a> {
     }
 
     fn facets(self) -> Facets {
-        let facet = |counts: BTreeMap<&str, u32>| Facet {
-            names: counts.keys().map(|name| (*name).to_owned()).collect(),
-            vms: counts.into_values().collect(),
+        let facet = |counts: HashMap<&str, u32>| {
+            let mut counts: Vec<(&str, u32)> = counts.into_iter().collect();
+            counts.sort_unstable();
+            let (names, vms) = counts.into_iter().map(|(name, vms)| (name.to_owned(), vms)).unzip::<_, _, Vec<_>, _>();
+            Facet { names: names.into(), vms }
         };
         Facets {
             namespaces: facet(self.namespaces),

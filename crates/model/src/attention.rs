@@ -44,6 +44,31 @@ impl AttentionKind {
     }
 }
 
+/// What one VM needs attention for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttentionKinds(u8);
+
+impl AttentionKinds {
+    pub const NONE: Self = Self(0);
+
+    pub fn only(kind: AttentionKind) -> Self {
+        Self::NONE.with(kind)
+    }
+
+    #[must_use]
+    pub fn with(self, kind: AttentionKind) -> Self {
+        Self(self.0 | 1 << kind as u8)
+    }
+
+    pub fn contains(self, kind: AttentionKind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self == Self::NONE
+    }
+}
+
 /// The filter `attention`: `1` for every VM that needs attention, a kind, or `KIND.CAUSE` for the VMs of one incident.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attention {

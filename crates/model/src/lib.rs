@@ -7,6 +7,7 @@ pub mod activity_history;
 pub mod attention;
 pub mod bad_param;
 pub mod delta;
+pub mod derived;
 pub mod details;
 pub mod events;
 pub mod figure;

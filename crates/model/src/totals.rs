@@ -45,6 +45,13 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Returns the sums of these samples; the others are missing.
+    pub fn of<'a>(samples: impl Iterator<Item = Option<&'a Sample>>) -> Self {
+        let mut sums = Self::default();
+        samples.for_each(|sample| sums.add(sample));
+        sums
+    }
+
     fn add(&mut self, sample: Option<&Sample>) {
         if let Some(sample) = sample {
             self.used = self.used.saturating_add(sample.used);

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     activity::{Activity, Part},
+    attention::AttentionKinds,
+    derived::Derived,
     details::Migration,
     figure::{Figure, Missing, Sample},
     instance::InstanceDetails,
@@ -203,6 +205,9 @@ pub struct Vm {
     /// Its last migrations, the newest first.
     #[serde(skip)]
     pub migrations: Vec<Arc<Migration>>,
+    /// What it needs attention for by itself, which the core decides. Each page asks that of every VM.
+    #[serde(skip)]
+    pub attention: Derived<AttentionKinds>,
 }
 
 /// What is known from inside the guest. It is shown beside the host's figures and replaces none of them.

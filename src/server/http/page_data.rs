@@ -1,7 +1,7 @@
 //! The views of one request, within its viewer's scope and in its language. `pages` provides them to
 //! components and server functions.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use axum::http::request::Parts;
 use futures::{FutureExt, future::BoxFuture};
@@ -138,7 +138,9 @@ impl PageData for RequestViews {
     fn account(&self) -> Option<Account> {
         let user = self.user.as_ref()?;
         let visible = self.reader.visible(&self.scope);
-        let namespaces: BTreeSet<&String> = visible.vms().iter().map(|vm| &vm.summary.namespace).collect();
+        let namespaces: HashSet<&String> = visible.vms().iter().map(|vm| &vm.summary.namespace).collect();
+        let mut namespaces: Vec<String> = namespaces.into_iter().cloned().collect();
+        namespaces.sort_unstable();
         let access_status = &user.access_status;
         Some(Account {
             mark: format!("{:016x}", user.hash()),
@@ -146,7 +148,7 @@ impl PageData for RequestViews {
             groups: user.user().groups.clone(),
             cluster: self.reader.cluster(),
             vms: visible.totals().counts.total,
-            namespaces: namespaces.into_iter().cloned().collect(),
+            namespaces,
             all_vms: self.scope.has_all_vms(),
             checks: (!access_status.is_complete()).then_some((access_status.checked, access_status.places)),
             signed_in_by: match user.mode() {

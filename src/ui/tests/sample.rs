@@ -117,6 +117,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         pressure: model::pressure::unknown(),
         instance: None,
         migrations: Vec::new(),
+        attention: Default::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 
 use hashbrown::HashMap;
 
-use super::{Visible, outlook::Outlooks};
+use super::{Visible, attention, outlook::Outlooks};
 use cause::{Cause, causes};
 use i18n::{Lang, Render, around};
 use model::{
@@ -172,8 +172,13 @@ fn groups<'a>(visible: &'a Visible, outlooks: &Outlooks<'a>) -> (Vec<Group<'a>>,
     let mut alone = Vec::new();
     let mut counts = Counts::default();
     for (at, vm) in visible.vms().iter().enumerate() {
+        let outlook = outlooks.of_vm(vm);
+        // That is known of most VMs without a look at their figures.
+        if attention::kinds(vm, &outlook).is_empty() {
+            continue;
+        }
         let mut kinds = [false; AttentionKind::COUNT];
-        causes(at, vm, &outlooks.of_vm(vm), |cause, urgency| {
+        causes(at, vm, &outlook, |cause, urgency| {
             kinds[cause.kind() as usize] = true;
             if let Cause::FillingUp(_) | Cause::Undersized(_) = cause {
                 return alone.push((cause, urgency));

@@ -75,6 +75,7 @@ pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
         pressure: model::pressure::unknown(),
         instance: None,
         migrations: Vec::new(),
+        attention: Default::default(),
     }
 }
 

@@ -234,6 +234,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         pressure: model::pressure::unknown(),
         instance: None,
         migrations: Vec::new(),
+        attention: Default::default(),
     }
 }
 

@@ -286,6 +286,7 @@ pub fn vm(row: &Row) -> Vm {
         pressure: model::pressure::unknown(),
         instance: make.one_in(2).then(|| Arc::new(details::instance(make))),
         migrations: vec![Arc::new(details::migration(make))],
+        attention: Default::default(),
     };
     activity::with_origins(vm, make)
 }
