@@ -8,6 +8,7 @@ use super::{
     frame::{Identity, frame},
     groups::{consumer, group, largest, using},
     node_health::health,
+    problems::waits_for_cpu,
     select::on_node,
 };
 use model::{
@@ -42,8 +43,12 @@ pub fn report(visible: &Visible, name: &str) -> Option<NodeReport> {
 /// Other VMs of its node that a VM's page names.
 const NEIGHBOURS: usize = 3;
 
-/// Returns the other VMs of its node that use the most CPU, of those that the viewer may see.
+/// Returns the other VMs of its node that use the most CPU, of those that the viewer may see; none unless the VM waits for a
+/// CPU, so that the pages of all others do not change with their neighbours.
 pub fn neighbours(visible: &Visible, vm: &Vm) -> Vec<Consumer> {
+    if !waits_for_cpu(vm) {
+        return Vec::new();
+    }
     let node = vm.summary.node.as_str();
     let is_neighbour = |other: &&Vm| {
         let summary = &other.summary;

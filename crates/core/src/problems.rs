@@ -104,6 +104,13 @@ pub fn problems<'a>(vm: &'a Vm, outlook: &Outlook<'a>) -> impl Iterator<Item = P
     disks.chain(memory).chain(guest).chain(cpu).chain(undersized.into_iter().flatten())
 }
 
+/// Returns whether the vCPUs of a VM wait for a CPU of the host, perhaps because of others.
+pub fn waits_for_cpu(vm: &Vm) -> bool {
+    problems(vm, &Outlook::default()).any(|found| {
+        matches!(found, ProblemKind::Contention { .. } | ProblemKind::UnexplainedContention { .. })
+    })
+}
+
 /// Returns whether a VM lacks CPU or memory at the moment, so that less of it would do harm.
 pub fn is_short_of(vm: &Vm, resource: Resource) -> bool {
     problems(vm, &Outlook::default()).any(|found| match found {

@@ -16,12 +16,7 @@ use model::{
     vm::{Status, Vm, VmSummary},
 };
 
-use super::{
-    Visible, amounts,
-    attention,
-    incidents,
-    outlook::Outlooks,
-};
+use super::{Visible, amounts, attention, incidents, outlook::Outlooks};
 
 /// The VMs that match, by name and namespace as in the snapshot until they are sorted.
 pub struct Selection<'a> {
@@ -232,7 +227,8 @@ impl<'a> Tally<'a> {
         let facet = |counts: HashMap<&str, u32>| {
             let mut counts: Vec<(&str, u32)> = counts.into_iter().collect();
             counts.sort_unstable();
-            let (names, vms) = counts.into_iter().map(|(name, vms)| (name.to_owned(), vms)).unzip::<_, _, Vec<_>, _>();
+            let (names, vms) =
+                counts.into_iter().map(|(name, vms)| (name.to_owned(), vms)).unzip::<_, _, Vec<_>, _>();
             Facet { names: names.into(), vms }
         };
         Facets {

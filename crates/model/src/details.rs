@@ -33,7 +33,7 @@ pub struct VmDetails {
     /// How long the launcher pod waits for CPU, memory and I/O, as one text; empty if `pressure_gap` says why not.
     pub pressure: Message,
     pub pressure_gap: Option<Box<Missing>>,
-    /// The other VMs of its node that use the most CPU. Only pages have them.
+    /// The other VMs of its node that use the most CPU, if the VM waits for one. Only pages have them.
     pub neighbours: Vec<Consumer>,
 }
 

@@ -402,7 +402,7 @@ fn memory_is_judged_by_the_guest_where_it_is_known_for_a_day() {
     assert_eq!((high.verdict, high.by_guest), (Verdict::Undersized, true));
     assert_eq!(used(550).verdict, Verdict::Fits, "the host counts 95 %");
     let (store, vm) = recorded(|_| 100, &[]);
-    let late = hints(&vm, &store, START + 26 * HOUR).memory.unwrap_err();
+    let late = hints(&vm, &store, START + 30 * HOUR).memory.unwrap_err();
     assert!(matches!(late, NoHint::TooShort { .. }), "{late:?}");
     let mut unseen = vm_of("u", missing(), figure(START, 950, 300_000), missing());
     unseen.summary.memory = Some(16 * GI);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    incidents::fixtures::{calm, cluster, figure, filling, found, with},
+    incidents::fixtures::{calm, cluster, contended, figure, filling, found, with},
     problems::activity,
     *,
 };
@@ -289,10 +289,11 @@ fn a_change_of_a_node_makes_the_new_page_of_the_old_one() {
 #[test]
 fn a_vm_has_the_neighbours_that_use_the_most_cpu() {
     let on = |name: &str, node: &str, percent| {
-        with(calm("a", name), |vm| {
+        with(with(calm("a", name), contended(20)), |vm| {
             (vm.summary.node, vm.summary.usage.cpu) = (node.into(), figure(Unit::Nanocores, percent));
         })
     };
+    let calm_one = with(calm("a", "calm"), |vm| vm.summary.usage.cpu = figure(Unit::Nanocores, 5));
     let off = with(on("off", "n1", 90), |vm| vm.summary.status = model::vm::Status::Stopped);
     let hidden = with(on("hidden", "n1", 80), |vm| vm.summary.namespace = "b".into());
     let unknown = with(on("unknown", "n1", 0), |vm| {
@@ -310,6 +311,7 @@ fn a_vm_has_the_neighbours_that_use_the_most_cpu() {
         off,
         hidden,
         unknown,
+        calm_one,
     ];
     let namespace = [("a".into(), Kinds::default().with(Kind::Wukong))].into();
     let scope = Scope::new(Kinds::default(), namespace, false);
@@ -321,5 +323,6 @@ fn a_vm_has_the_neighbours_that_use_the_most_cpu() {
     assert_eq!(of("web"), ["four", "three", "two"]);
     assert_eq!(of("four"), ["web", "three", "two"]);
     assert_eq!(of("far"), [""; 0]);
+    assert_eq!(of("calm"), [""; 0], "it waits for nobody");
     assert_eq!(of("nowhere"), [""; 0], "two VMs on no node are no neighbours");
 }

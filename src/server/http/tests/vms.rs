@@ -45,7 +45,7 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
         "usage": {
             "cpu": sample(500_000_000, "allocated", 2_000_000_000, "nanocores", 25.0, "metrics.k8s.io"),
             "memory": sample(GI, "allocated", 4 * GI, "bytes", 25.0, "kubelet"),
-            "disk": disk, "diskKnown": 1, "diskVolumes": 1,
+            "disk": disk, "diskKnown": 1, "diskVolumes": 1, "fullestDiskPercent": null,
             "guestMemory": unknown, "swap": unknown, "majorFaults": unknown, "network": unknown, "storage": unknown,
             "pressure": unknown, "contention": unknown,
         },

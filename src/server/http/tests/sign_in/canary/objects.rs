@@ -218,7 +218,7 @@ pub fn vm(row: &Row) -> Vm {
         disk_known: make.count(),
         disk_volumes: 0,
         guest_memory: make.one_in(4).then(|| make.amount()),
-        fullest_disk: make.one_in(2).then(|| make.amount()),
+        fullest_disk: None,
     };
     let all_known = make.shape.random_bool(0.7);
     let disk_volumes = if all_known { usage.disk_known } else { make.count() };
@@ -288,7 +288,9 @@ pub fn vm(row: &Row) -> Vm {
         migrations: vec![Arc::new(details::migration(make))],
         attention: Default::default(),
     };
-    activity::with_origins(vm, make)
+    let mut vm = activity::with_origins(vm, make);
+    vm.summary.usage.fullest_disk = make.one_in(2).then(|| make.amount());
+    vm
 }
 
 pub fn node(id: usize, salt: usize) -> Node {
