@@ -14,6 +14,9 @@ use crate::server::http::peer::{Client, Peer};
 const REFUSED_A_MINUTE: NonZero<u32> = NonZero::new(60).unwrap();
 /// How long no unknown assertion is looked at of a sender that has reached the limit.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Assertions that name a known person and are looked at in each second of such a pause: anybody at their address can name
+/// them, and their next assertion is genuine.
+const CHECKED_IN_PAUSE: NonZero<u32> = NonZero::new(10).unwrap();
 /// How long an assertion that was genuine is remembered after its last request, and its person.
 const GENUINE: Duration = Duration::from_secs(60 * 60);
 const PERSON: Duration = Duration::from_secs(12 * 60 * 60);
@@ -44,6 +47,7 @@ pub struct AssertionGuard {
     people: Cache<Hash, ()>,
     refused: DefaultKeyedRateLimiter<Sender>,
     paused: Cache<Sender, ()>,
+    checked_in_pause: DefaultKeyedRateLimiter<Sender>,
 }
 
 impl PresentedAssertion {
@@ -60,14 +64,21 @@ impl Default for AssertionGuard {
             people: Cache::builder().max_capacity(MOST).time_to_idle(PERSON).build(),
             refused: RateLimiter::keyed(Quota::per_minute(REFUSED_A_MINUTE)),
             paused: Cache::builder().max_capacity(MOST).time_to_live(PAUSE).build(),
+            checked_in_pause: RateLimiter::keyed(Quota::per_second(CHECKED_IN_PAUSE)),
         }
     }
 }
 
 impl AssertionGuard {
-    /// Returns whether to check the assertion: it was genuine before, or its sender is not paused.
+    /// Returns whether to check the assertion: it was genuine before, or its sender is not paused, or it is one of the few
+    /// that are checked in a pause.
     pub fn admits(&self, assertion: &PresentedAssertion) -> bool {
-        self.genuine.contains_key(&assertion.hash) || !self.paused.contains_key(&self.sender(assertion))
+        if self.genuine.contains_key(&assertion.hash) {
+            return true;
+        }
+        let sender = self.sender(assertion);
+        !self.paused.contains_key(&sender)
+            || sender.person.is_some() && self.checked_in_pause.check_key(&sender).is_ok()
     }
 
     /// Remembers that the assertion was genuine.
@@ -94,8 +105,10 @@ impl AssertionGuard {
 
     /// Forgets senders that were not refused for a while.
     pub fn tidy(&self) {
-        self.refused.retain_recent();
-        self.refused.shrink_to_fit();
+        for limiter in [&self.refused, &self.checked_in_pause] {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
     }
 }
 
