@@ -35,7 +35,7 @@ async function healthyServer() {
 async function pagesOf(url) {
   const vms = await (await fetch(`${url}/api/vms`)).json();
   const vm = vms.find((vm) => vm.status === "Running" && vm.volumes.length > 1) ?? vms[0];
-  return { home: "/", table: "/?view=table", map: "/?view=map", groups: "/groups?by=node", vm: `/vms/${vm.namespace}/${vm.name}`, insights: "/insights", sources: "/sources" };
+  return { home: "/", table: "/?view=table", map: "/?view=map", groups: "/groups?by=node", vm: `/vms/${vm.namespace}/${vm.name}`, node: `/nodes/${vm.nodeName}`, insights: "/insights", sources: "/sources" };
 }
 
 async function picture(browser, url, path, locale, scheme, width, file) {

@@ -224,7 +224,7 @@ pub fn attention_text(attention: &Attention) -> String {
     let kind = attention.kind.map_or(t!(list.attention), |kind| text(names::attention_kind(kind)));
     match attention.cause.as_str() {
         "" => kind.to_owned(),
-        cause => [kind, ": ", cause].concat(),
+        cause => [kind, t!(list.colon), cause].concat(),
     }
 }
 

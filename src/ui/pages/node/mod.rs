@@ -124,7 +124,7 @@ fn page(feed: Feed<NodeView>, top: TopBy) -> impl IntoView {
 
 fn head(group: &Group) -> impl IntoView + use<> {
     let counts = &group.totals.counts;
-    let of_states = (counts.total > 0).then(|| [": ", &states(counts)].concat());
+    let of_states = (counts.total > 0).then(|| [t!(list.colon), &states(counts)].concat());
     view! {
         <div class="head">
             <nav class="crumbs" aria-label=t!(vm.breadcrumb)>

@@ -76,7 +76,7 @@ fn gap(missing: &Missing) -> impl IntoView + use<> {
     let detail = if missing.detail.is_empty() {
         text(reason(missing.reason)).to_owned()
     } else {
-        [text(reason(missing.reason)), ": ", &missing.detail.text()].concat()
+        [text(reason(missing.reason)), t!(list.colon), &missing.detail.text()].concat()
     };
     view! {
         <div class="incomplete">
