@@ -330,7 +330,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     await first.evaluate((link: HTMLElement) => link.click());
     await expect(page.getByRole("heading", { level: 1 })).toHaveText(name);
     await expect(page).toHaveURL(/\/vms\//);
-    expect(requested, "the page's code is fetched on demand").toBe(true);
+    await expect.poll(() => requested, { message: "the page's code is fetched on demand" }).toBe(true);
   });
 
   test("? shows the shortcuts, Esc closes them, and they can be turned off", async ({ page }) => {
