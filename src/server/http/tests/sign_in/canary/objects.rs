@@ -363,7 +363,7 @@ pub fn finding(row: &Row) -> Option<Insight> {
         peak: part + 1_357,
         of,
         verdict,
-        by_guest: part % 2 == 0,
+        by_guest: part.is_multiple_of(2),
         window,
     };
     let finding = match make.shape.random_range(0..4) {
