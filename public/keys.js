@@ -91,12 +91,14 @@
     if (field.value.trim() !== text) return;
     const { matches } = answer?.ok ? await answer.json() : { matches: [] };
     field.list.replaceChildren(...matches.map((match) => suggestion(field.list, match)));
+    field.list.dataset.text = text;
   }
   /** Opens what is suggested and has this name. A VM can be named without its namespace if no other has its name. */
   function open(field) {
     const text = field.value.trim();
     const options = [...field.list.options];
-    const named = options.filter(({ value }) => value.endsWith(`/${text}`));
+    // A list for fewer letters may lack another VM of this name.
+    const named = field.list.dataset.text === text ? options.filter(({ value }) => value.endsWith(`/${text}`)) : [];
     const chosen = options.find(({ value }) => value === text) ?? (named.length === 1 ? named[0] : null);
     if (!chosen || !text) return false;
     const link = Object.assign(document.createElement("a"), { href: chosen.dataset.href });
