@@ -8,13 +8,13 @@ use super::{
     Scope, Visible,
     frame::{Identity, frame},
     history::{COARSE, Day, HistoryStore, index},
-    problems::is_short_of,
+    problems::{is_of_backend, is_short_of},
     select::on_node,
 };
 use model::{
     Millis,
     activity_history::AmountPoint,
-    figure::{Basis, Layer, Sample, Unit},
+    figure::Unit,
     history::{Point, Series},
     insight::{
         Filling, Finding, FindingKind, Hints, Insight, InsightQuery, InsightSort, InsightTotals, NoHint,
@@ -174,9 +174,7 @@ fn memory(vm: &Vm, day: &Day) -> Result<Sizing, NoHint> {
 /// together, which may be known from Prometheus.
 fn disk(vm: &Vm, day: &Day) -> Result<Filling, NoHint> {
     let forecast = |(volume, series): (&Volume, &Option<Series<AmountPoint>>)| {
-        // What a backend has allocated is never given back, and says nothing of what is free.
-        let is_backend = |of: &&Sample| of.basis == Basis::Backend || of.source.layer() == Layer::Backend;
-        let sample = volume.usage.sample().filter(|sample| !is_backend(sample))?;
+        let sample = volume.usage.sample().filter(|sample| !is_of_backend(sample))?;
         let hint = filling(&in_percent(series.as_ref()?, sample.of), sample.used, sample.of);
         Some(hint.map(|filling| Filling { volume: Some(volume.name.as_str().into()), ..filling }))
     };

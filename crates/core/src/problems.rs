@@ -213,10 +213,13 @@ fn volumes(vm: &Vm) -> impl Iterator<Item = (&str, u64)> {
     };
     vm.volumes.iter().filter(is_seen_by_guest).filter_map(|volume| {
         let sample = volume.usage.sample()?;
-        // What a backend has allocated is never given back, and says nothing of what is free.
-        let is_backend = sample.basis == Basis::Backend || sample.source.layer() == Layer::Backend;
-        (!is_backend).then(|| (&*volume.name, sample.percent()))
+        (!is_of_backend(sample)).then(|| (&*volume.name, sample.percent()))
     })
+}
+
+/// Whether a sample is what a backend has allocated, which is never given back and says nothing of what is free.
+pub fn is_of_backend(sample: &Sample) -> bool {
+    sample.basis == Basis::Backend || sample.source.layer() == Layer::Backend
 }
 
 fn memory(vm: &Vm) -> Option<ProblemKind<'_>> {
